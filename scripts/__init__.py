@@ -1,0 +1,1 @@
+"""Running Switchyard on one machine; `make help` lists the ways in."""

@@ -1,0 +1,1 @@
+"""The parts of `make up`: one file each for the folder, the secrets, Redis, the processes."""
