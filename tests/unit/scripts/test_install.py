@@ -1,0 +1,78 @@
+"""The installer decides with nothing installed, and says what is missing."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts import install
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "client").mkdir()
+    for name in ("requirements.txt", "requirements-dev.txt", "client/pyproject.toml"):
+        (tmp_path / name).write_text("")
+    monkeypatch.setattr(install, "ROOT", tmp_path)
+    monkeypatch.setattr(install, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(install, "PYTHON", tmp_path / ".venv" / "bin" / "python")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "client/pyproject.toml"])
+def test_changed_requirements_are_installed_again(checkout: Path, name: str) -> None:
+    before = install.fingerprint("runtime")
+    assert install.fingerprint("runtime") == before
+    (checkout / name).write_text("something==1\n")
+    assert install.fingerprint("runtime") != before
+
+
+def test_changed_development_requirements_do_not_touch_make_up(checkout: Path) -> None:
+    before = install.fingerprint("runtime")
+    (checkout / "requirements-dev.txt").write_text("something==1\n")
+    assert install.fingerprint("runtime") == before
+
+
+def test_nothing_is_run_when_the_stamp_fits(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install.PYTHON.parent.mkdir(parents=True)
+    install.PYTHON.touch()
+    (install.VENV / ".installed-runtime").write_text(install.fingerprint("runtime"))
+    monkeypatch.setattr(install, "pip", lambda *arguments: pytest.fail("ran pip"))
+    install.install_packages("runtime")
+
+
+def test_failed_installation_leaves_no_stamp(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: str) -> None:
+        raise install.InstallError("no network")
+
+    monkeypatch.setattr(install, "ensure_venv", lambda: None)
+    monkeypatch.setattr(install, "pip", fail)
+    with pytest.raises(install.InstallError):
+        install.install_packages("runtime")
+    assert not (install.VENV / ".installed-runtime").exists()
+
+
+def test_unsupported_python_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "version_info", type("V", (), {"major": 3, "minor": 14}))
+    monkeypatch.setattr(install.shutil, "which", lambda name: None)
+    with pytest.raises(install.InstallError, match=r"3\.12 or 3\.11; this is 3\.14.*PYTHON3="):
+        install.find_python()
+
+
+def test_supported_python_beside_an_unsupported_one_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "version_info", type("V", (), {"major": 3, "minor": 14}))
+    monkeypatch.setattr(install.shutil, "which", {"python3.11": "/bin/python3.11"}.get)
+    assert install.find_python() == "/bin/python3.11"
+
+
+def test_without_root_the_command_is_said_instead_of_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(install.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(install.os, "geteuid", lambda: 1000)
+    with pytest.raises(install.InstallError, match="sudo apt-get install chromium"):
+        install.apt_install("chromium", why="The browser tests need Chromium")
