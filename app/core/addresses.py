@@ -1,0 +1,100 @@
+"""Where an outbound request may go: syntax of a URL, and the addresses behind its host. No I/O."""
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from requests_hardened.ip_filter import InvalidIPAddress, get_ip_address
+
+from app.settings import SettingsError
+
+URL_LIMIT = 2048
+_UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\\<>\"`{}|^]")
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def check_url_syntax(url: str) -> str | None:
+    """What is wrong with the URL of an endpoint, or None. Looks nothing up.
+
+    Whether its address is allowed is asked when it is used: a name may move at any time.
+    """
+    if len(url) > URL_LIMIT:
+        return f"It is longer than {URL_LIMIT} characters."
+    if _UNSAFE.search(url):
+        return "It contains a space, a control character or one that a URL does not allow."
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "It is not a URL: the host or the port is malformed."
+    if parts.scheme not in ("http", "https"):
+        return "It must start with http:// or https://."
+    if "@" in parts.netloc:
+        return "It must not contain a user name or a password; keys have a field of their own."
+    if not parts.hostname:
+        return "It has no host."
+    if port == 0 or parts.netloc.endswith(":"):
+        return "Its port must be from 1 to 65535."
+    if parts.query or parts.fragment:
+        return "It must not contain a query or a fragment (`?...`, `#...`)."
+    return None
+
+
+class AddressPolicy:
+    """Public addresses, and the ``host:port`` pairs of OUTBOUND_ALLOW."""
+
+    def __init__(self, allow: Iterable[str] = ()) -> None:
+        self._listed = frozenset(_parse_entry(entry) for entry in allow)
+
+    def allows(self, host: str, address: IPAddress, port: int) -> bool:
+        """Whether a connection to ``host``, which resolved to ``address``, may be opened."""
+        return (
+            self._lists(_normal_host(host), port)
+            or self._lists(str(_unmapped(address)), port)
+            or is_public(address)
+        )
+
+    def _lists(self, host: str, port: int) -> bool:
+        return (host, port) in self._listed or (host, None) in self._listed
+
+
+def is_public(address: IPAddress) -> bool:
+    """Whether the address is one of the open internet's.
+
+    The library judges; it lets IPv4-compatible and site-local IPv6 addresses through, we do not.
+    """
+    address = _unmapped(address)
+    if address.is_reserved or getattr(address, "is_site_local", False):
+        return False
+    try:
+        get_ip_address(str(address), 0, allow_loopback=False)
+    except InvalidIPAddress:
+        return False
+    return True
+
+
+def _unmapped(address: IPAddress) -> IPAddress:
+    """The IPv4 address inside ``::ffff:a.b.c.d``: the kernel connects to that one."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def _parse_entry(entry: str) -> tuple[str, int | None]:
+    host, separator, port = entry.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    valid_port = port == "*" or (port.isascii() and port.isdigit() and 0 < int(port) < 65536)
+    if not separator or not bare or not valid_port or (":" in bare and bare == host):
+        raise SettingsError(
+            f"OUTBOUND_ALLOW: {entry!r} will not do; write host:port, e.g. 127.0.0.1:11434, "
+            "[::1]:8080 or ollama.internal:*."
+        )
+    return _normal_host(bare), None if port == "*" else int(port)
+
+
+def _normal_host(host: str) -> str:
+    try:
+        return str(_unmapped(ipaddress.ip_address(host)))
+    except ValueError:
+        return host.lower().rstrip(".")

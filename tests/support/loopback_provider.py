@@ -1,0 +1,268 @@
+"""A provider on the loopback: the edge of the world, the one thing that tests and the demo fake.
+
+It speaks OpenAI's ``/v1/models`` and ``/v1/chat/completions`` (Anthropic's and vLLM's lists look
+the same), Google's ``/v1beta/models`` and Ollama's ``/api/tags``, keeps every request it saw, and
+misbehaves when told to::
+
+    with LoopbackProvider(models=["m-1"], key="sk-right") as provider:
+        provider.openai_url                 # http://127.0.0.1:PORT/v1
+        provider.ollama_url                 # http://127.0.0.1:PORT
+        provider.address                    # 127.0.0.1:PORT, for OUTBOUND_ALLOW
+        provider.answer_status(503)         # and the other verbs below
+        provider.requests[-1].headers["authorization"]
+"""
+
+import json
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class SeenRequest:
+    """One request as it came in; header names in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class LoopbackProvider:
+    """A provider in threads of this process. ``start`` and ``stop``, or ``with``."""
+
+    def __init__(
+        self, models: list[str] | None = None, key: str | None = None, port: int = 0
+    ) -> None:
+        self.models = models if models is not None else ["loop-small", "loop-large"]
+        self.key = key
+        """The only key that it takes, in whichever header; None = any, or none at all."""
+        self.requests: list[SeenRequest] = []
+        self.reply_text = "pong"
+        self._behaviour: Callable[[_Handler], None] = _answer_ok
+        self._released = threading.Event()
+        self._arrived = threading.Condition()
+        self._server = _Server(("127.0.0.1", port), _Handler)
+        self._server.provider = self
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="loopback-provider", daemon=True
+        )
+
+    def start(self) -> Self:
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop listening and let go of whoever is held."""
+        self._released.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def ollama_url(self) -> str:
+        return f"http://{self.address}"
+
+    @property
+    def openai_url(self) -> str:
+        return f"http://{self.address}/v1"
+
+    @property
+    def google_url(self) -> str:
+        return f"http://{self.address}/v1beta"
+
+    def speak_tls(self, context: ssl.SSLContext) -> None:
+        """HTTPS from now on."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+
+    # How to answer from now on.
+
+    def answer_ok(self) -> None:
+        """As a provider in good health does."""
+        self._become(_answer_ok)
+
+    def answer_status(self, status: int) -> None:
+        """With an error of this status."""
+        self._become(lambda handler: handler.send_json(status, {"error": {"message": "told to"}}))
+
+    def answer_json(self, document: Any, status: int = 200) -> None:
+        """With this JSON document, whatever was asked."""
+        self._become(lambda handler: handler.send_json(status, document))
+
+    def answer_with(self, body: bytes, headers: dict[str, str] | None = None) -> None:
+        """200 with these bytes, called JSON, whatever was asked."""
+        self._become(lambda handler: handler.send(200, body, "application/json", headers))
+
+    def answer_html(self) -> None:
+        """200 with a web page, as a captive portal does."""
+        self._become(lambda handler: handler.send(200, b"<html>hello</html>", "text/html"))
+
+    def answer_huge(self, size: int = 1024 * 1024) -> None:
+        """With valid JSON of this many bytes."""
+        self.answer_with(b'{"data": ["' + b"x" * size + b'"]}')
+
+    def redirect_to(self, url: str, status: int = 302) -> None:
+        """Elsewhere."""
+        self._become(lambda handler: handler.send(status, b"", "text/plain", {"Location": url}))
+
+    def hang_up(self) -> None:
+        """Close the connection without a word."""
+        self._become(_hang_up)
+
+    def hold(self) -> None:
+        """Answer nothing until ``release`` (or another verb); then as in good health."""
+        self._become(_hold)
+
+    def release(self) -> None:
+        """Let those who are held have their answer."""
+        self._released.set()
+
+    def answer_slowly(self, seconds: float) -> None:
+        """In good health, but after so many seconds."""
+        self._become(lambda handler: _answer_late(handler, seconds))
+
+    def drip(self, headers: bool = False) -> None:
+        """A byte every 50 ms without end: of the body, or already of the headers."""
+        self._become(lambda handler: _drip(handler, headers))
+
+    def wait_for_requests(self, count: int, timeout: float = 10) -> list[SeenRequest]:
+        """The requests, once there are so many. AssertionError if they do not come."""
+        with self._arrived:
+            came = self._arrived.wait_for(lambda: len(self.requests) >= count, timeout)
+        assert came, f"{len(self.requests)} of {count} requests within {timeout} s"
+        return self.requests
+
+    def note(self, request: SeenRequest) -> None:
+        """Keep a request; the handler's part."""
+        with self._arrived:
+            self.requests.append(request)
+            self._arrived.notify_all()
+
+    def accepts(self, headers: dict[str, str]) -> bool:
+        """Whether the request carries the right key."""
+        sent = headers.get("authorization", "").removeprefix("Bearer ")
+        keys = {sent, headers.get("x-api-key"), headers.get("x-goog-api-key")}
+        return self.key is None or self.key in keys
+
+    def _become(self, behaviour: "Callable[[_Handler], None]") -> None:
+        self._released.set()
+        self._released = threading.Event()
+        self._behaviour = behaviour
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+    provider: LoopbackProvider
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that gave up is what many tests are about: no traceback for it."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_GET(self) -> None:
+        self._take()
+
+    def do_POST(self) -> None:
+        self._take()
+
+    def _take(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.body = self.rfile.read(int(headers.get("content-length", 0)))
+        self.provider.note(SeenRequest(self.command, self.path, headers, self.body))
+        self.released = self.provider._released
+        self.provider._behaviour(self)
+
+    @property
+    def provider(self) -> LoopbackProvider:
+        return self.server.provider
+
+    def send(
+        self, status: int, body: bytes, kind: str, headers: dict[str, str] | None = None
+    ) -> None:
+        self.send_response(status)
+        fixed = {"Content-Type": kind, "Content-Length": str(len(body))}
+        for name, value in {**fixed, **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def send_json(self, status: int, document: Any) -> None:
+        self.send(status, json.dumps(document).encode(), "application/json")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing on stderr: the tests look at ``requests``."""
+
+
+def _answer_ok(handler: _Handler) -> None:
+    provider = handler.provider
+    path = handler.path.partition("?")[0]
+    if not provider.accepts({name.lower(): value for name, value in handler.headers.items()}):
+        handler.send_json(401, {"error": {"message": "wrong key"}})
+    elif handler.command == "POST" and path == "/v1/chat/completions":
+        handler.send_json(200, _completion(provider, handler.body))
+    elif handler.command == "GET" and path in _LISTS:
+        handler.send_json(200, _LISTS[path](provider.models))
+    else:
+        handler.send_json(404, {"error": {"message": "not found"}})
+
+
+_LISTS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
+    "/v1/models": lambda models: {"object": "list", "data": [{"id": name} for name in models]},
+    "/api/tags": lambda models: {"models": [{"name": name} for name in models]},
+    "/v1beta/models": lambda models: {"models": [{"name": f"models/{name}"} for name in models]},
+}
+
+
+def _completion(provider: LoopbackProvider, body: bytes) -> dict[str, Any]:
+    message = {"role": "assistant", "content": provider.reply_text}
+    return {
+        "id": "chatcmpl-loopback",
+        "object": "chat.completion",
+        "created": 1,
+        "model": json.loads(body or b"{}").get("model", provider.models[0]),
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6},
+    }
+
+
+def _hang_up(handler: _Handler) -> None:
+    handler.close_connection = True
+
+
+def _hold(handler: _Handler) -> None:
+    handler.released.wait()
+    _answer_ok(handler)
+
+
+def _answer_late(handler: _Handler, seconds: float) -> None:
+    handler.released.wait(seconds)
+    _answer_ok(handler)
+
+
+def _drip(handler: _Handler, headers: bool) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+    if not headers:
+        handler.wfile.write(b"Content-Type: application/json\r\nContent-Length: 60000\r\n\r\n")
+    while not handler.released.wait(0.05):
+        handler.wfile.write(b"x")
