@@ -1,0 +1,23 @@
+"""gunicorn: threads for the embedded stack, gevent for thousands of sockets (WEB_WORKER_CLASS)."""
+
+import os
+
+_host = os.environ.get("HOST", "127.0.0.1")
+_port = os.environ.get("PORT", "8000")
+bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
+
+worker_class = os.environ.get("WEB_WORKER_CLASS", "gthread")
+# One process by default: SQLite has one writer anyway. With PostgreSQL, WEB_CONCURRENCY adds more.
+workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
+threads = 96  # gthread: a socket holds one, so WS_MAX_SOCKETS (64) leaves 32 for requests
+worker_connections = 6000  # gevent: sockets and requests of one process
+keepalive = 15
+
+# Below the five seconds that honcho, `make up` and most platforms give.
+graceful_timeout = 3
+timeout = 30
+
+accesslog = None
+loglevel = "warning"
+# gunicorn 27 would open a control socket in the home folder.
+control_socket_disable = True
