@@ -34,6 +34,7 @@ from scripts.stack.embedded_redis import (
     find_redis_server,
     prepare_socket_folder,
     redis_arguments,
+    redis_log,
 )
 from scripts.stack.errors import StartError
 from scripts.stack.keys import ensure_secrets
@@ -111,7 +112,7 @@ def _start_redis(
     command = redis_arguments(find_redis_server(), socket_path)
     supervisor.start(Child("redis", command, env, ROOT))
     if not supervisor.run_until(lambda: answers_ping(socket_path), _REDIS_TIMEOUT):
-        raise StartError(f"The embedded Redis does not answer on {socket_path}.")
+        raise StartError(f"The embedded Redis does not answer: see {redis_log(socket_path)}")
 
 
 def _set_up(supervisor: Supervisor, env: Mapping[str, str]) -> dict[str, str | None]:

@@ -19,7 +19,7 @@ def find_redis_server() -> str:
     on_path = shutil.which("redis-server")
     if on_path is None:
         raise StartError(
-            "No redis-server found. Install one (apt-get install redis-server) "
+            "No redis-server found. Install one, 6.2 or later (apt-get install redis-server), "
             "or set REDIS_URL to a running Redis."
         )
     return on_path
@@ -38,7 +38,15 @@ def redis_arguments(binary: str, socket_path: Path) -> list[str]:
         *("--maxmemory", "64mb"),
         *("--maxmemory-policy", "noeviction"),
         *("--loglevel", "warning"),
+        *("--logfile", str(redis_log(socket_path))),
+        # Its title would be written over its environment, with the mark that finds leftovers.
+        *("--set-proc-title", "no"),
     ]
+
+
+def redis_log(socket_path: Path) -> Path:
+    """Where it writes: not to the terminal, for even at `warning` it is talkative."""
+    return socket_path.with_name("redis.log")
 
 
 def prepare_socket_folder(socket_path: Path) -> None:

@@ -32,9 +32,8 @@ def test_folder_of_the_socket_is_private() -> None:
 
 
 def test_a_strangers_redis_is_not_taken_over() -> None:
-    with redis_server() as server:
-        with pytest.raises(StartError, match="already answers"):
-            prepare_socket_folder(server.socket)
+    with redis_server() as server, pytest.raises(StartError, match="already answers"):
+        prepare_socket_folder(server.socket)
 
 
 def test_no_socket_no_answer(tmp_path: Path) -> None:

@@ -1,0 +1,254 @@
+"""`make up` and `make down` as a user meets them: the whole embedded stack, started for real."""
+
+import itertools
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from scripts.stack.leftovers import find_leftovers
+from tests.support.processes import PYTHON, ROOT, ManagedProcess, free_port, running, wait_until
+from tests.support.servers import SECRETS, http_get, server_env, short_folder
+
+UP = (PYTHON, "-m", "scripts.up")
+DOWN = (PYTHON, "-m", "scripts.down")
+# Through make, but without its installer: the environment of the tests is installed already.
+MAKE_UP = ("make", "--old-file=install", f"PYTHON={PYTHON}", "up")
+
+_numbers = itertools.count(1)
+
+
+class Stack(ManagedProcess):
+    """One `make up` on a data folder of its own; it makes its own keys, as for a first user."""
+
+    def __init__(self, data_dir: Path, argv: tuple[str, ...] = UP, **settings: str) -> None:
+        self.data_dir = data_dir
+        env = server_env(data_dir, **{"PORT": str(free_port()), **settings})
+        self.url = f"http://127.0.0.1:{env['PORT']}"
+        made_by_up = {name: value for name, value in env.items() if name not in SECRETS}
+        log = data_dir.parent / f"up-{next(_numbers)}.log"
+        super().__init__(argv, log, {**made_by_up, **settings})
+
+    def start(self) -> None:
+        super().start()
+        self.wait_until(lambda: "Ctrl-C stops it" in self.output(), "the stack is ready", 60)
+
+    @property
+    def run(self) -> str:
+        """The mark that all processes of this run carry."""
+        run: str = json.loads((self.data_dir / "stack.json").read_text())["run"]
+        return run
+
+    @property
+    def supervisor(self) -> int:
+        pid: int = json.loads((self.data_dir / "stack.json").read_text())["pid"]
+        return pid
+
+    def banner(self, name: str) -> str:
+        found = re.search(rf"^  {name} +(.+)$", self.output(), re.MULTILINE)
+        assert found, f"no {name} in\n{self.output()}"
+        return found[1]
+
+    def ready(self) -> bool:
+        return http_get(f"{self.url}/readyz").status == 200
+
+    def child(self, part: str) -> psutil.Process | None:
+        """The leading process of this run with `part` in its command line."""
+        for process in find_leftovers(self.run):
+            leads = process.pid == os.getsid(process.pid)
+            if leads and part in " ".join(process.cmdline()):
+                return process
+        return None
+
+
+@contextmanager
+def _stack(data_dir: Path, argv: tuple[str, ...] = UP, **settings: str) -> Iterator[Stack]:
+    stack = Stack(data_dir, argv, **settings)
+    try:
+        with running(stack):
+            yield stack
+    finally:
+        _down(stack)  # a test that failed half-way leaves nothing either
+
+
+def _down(stack: Stack) -> str:
+    return subprocess.run(
+        DOWN, cwd=ROOT, env=stack.env, capture_output=True, text=True, check=True, timeout=30
+    ).stdout
+
+
+def _refused(stack: Stack) -> subprocess.CompletedProcess[str]:
+    """A start that is expected to end by itself, soon."""
+    return subprocess.run(
+        stack.argv, cwd=ROOT, env=stack.env, capture_output=True, text=True, check=False, timeout=30
+    )
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    with short_folder() as folder:
+        yield folder / "data"
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """One stack for the tests that leave it running."""
+    with short_folder() as folder, _stack(folder / "data") as stack:
+        yield stack
+
+
+def test_first_start_is_ready_and_says_how_to_get_in(stack: Stack) -> None:
+    assert stack.ready()
+    assert b'name="password"' in http_get(f"{stack.url}/login").body
+    assert stack.banner("e-mail") == "admin@example.com"
+    assert len(stack.banner("password")) >= 12
+
+
+def test_printed_example_runs(stack: Stack) -> None:
+    example = re.search(r"^  from switchyard.*\n.*\n.*$", stack.output(), re.MULTILINE)
+    assert example
+    done = subprocess.run(
+        [PYTHON, "-c", textwrap.dedent(example[0])],
+        cwd=stack.data_dir,
+        env=stack.env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mistral:7b-instruct" in done.stdout
+
+
+def test_secrets_stay_with_their_owner(stack: Stack) -> None:
+    for name in ("secrets.env", "client-token", "stack.json"):
+        assert (stack.data_dir / name).stat().st_mode & 0o077 == 0
+    assert stack.data_dir.stat().st_mode & 0o077 == 0
+
+
+def test_redis_listens_on_a_socket_only(stack: Stack) -> None:
+    redis = stack.child("redis-server")
+    assert redis is not None
+    assert redis.net_connections("inet") == []
+
+
+def test_second_start_says_where_the_first_is(stack: Stack) -> None:
+    refused = _refused(Stack(stack.data_dir))
+    assert refused.returncode == 1
+    assert stack.url in refused.stderr
+    assert str(stack.supervisor) in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert stack.ready()
+
+
+@pytest.mark.parametrize("part", ["redis-server", "celery", "gunicorn"])
+def test_killed_process_comes_back(stack: Stack, part: str) -> None:
+    before = stack.child(part)
+    assert before is not None
+    os.killpg(before.pid, signal.SIGKILL)
+
+    def another() -> bool:
+        now = stack.child(part)
+        return now is not None and now.pid != before.pid
+
+    wait_until(another, f"{part} is started again", 20)
+    wait_until(stack.ready, "the stack is ready again", 30)
+
+
+def test_ctrl_c_stops_all_and_the_data_stays(data_dir: Path) -> None:
+    with _stack(data_dir) as first:
+        run, token = first.run, first.banner("token")
+        os.killpg(first.pid, signal.SIGINT)  # a terminal's Ctrl-C goes to the whole group
+        assert first.wait_for_exit(8) == 0
+        assert find_leftovers(run) == []
+
+    with _stack(data_dir, MAKE_UP) as second:
+        assert second.banner("token") == token
+        assert second.banner("password") == "(as set before)"
+        run = second.run
+        second.send(signal.SIGTERM)  # to make alone, which passes it on
+        second.wait_for_exit(8)
+        wait_until(lambda: find_leftovers(run) == [], "no process left", 8)
+
+
+def test_kill_9_of_the_supervisor_then_down_or_up(data_dir: Path) -> None:
+    with _stack(data_dir) as first:
+        run = first.run
+        first.send(signal.SIGKILL)
+        first.wait_for_exit()
+        assert find_leftovers(run) != []
+        assert "that a killed run had left" in _down(first)
+        assert find_leftovers(run) == []
+
+    with _stack(data_dir) as second:
+        run = second.run
+        second.send(signal.SIGKILL)
+        second.wait_for_exit()
+        with _stack(data_dir, PORT=second.env["PORT"]) as third:
+            assert find_leftovers(run) == []
+            assert third.ready()
+            assert third.url in _down(third)
+            assert third.wait_for_exit(1) == 0
+
+
+def test_down_without_up_says_so(data_dir: Path) -> None:
+    assert _down(Stack(data_dir)) == f"Nothing runs on {data_dir}.\n"
+
+
+def test_stop_while_starting_leaves_nothing(data_dir: Path) -> None:
+    stack = Stack(data_dir)
+    with running(ManagedProcess(stack.argv, stack.log, stack.env)) as starting:
+        wait_until(lambda: (data_dir / "redis" / "redis.sock").exists(), "Redis is up")
+        run = stack.run
+        starting.send(signal.SIGTERM)
+        assert starting.wait_for_exit(8) == 0
+        assert find_leftovers(run) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"PORT": "eighty"}, "PORT: 'eighty'"),
+        ({"DATABASE_URL": "mysql://somewhere"}, "DATABASE_URL"),
+        ({"REDIS_URL": "redis://127.0.0.1:1/0"}, "REDIS_URL: no Redis answers at 127.0.0.1:1"),
+        ({"ADMIN_TOKEN": "short"}, "ADMIN_TOKEN: its value (not shown)"),
+    ],
+)
+def test_wrong_setting_is_named_with_its_fix(
+    data_dir: Path, settings: dict[str, str], named: str
+) -> None:
+    refused = _refused(Stack(data_dir, **settings))
+    assert refused.returncode == 2
+    assert named in refused.stderr
+    assert "Traceback" not in refused.stderr + refused.stdout
+
+
+def test_taken_port_is_named_with_its_fix(data_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = _refused(Stack(data_dir, PORT=str(port)))
+    assert refused.returncode == 2
+    assert f"make up PORT={port + 1}" in refused.stderr
+
+
+def test_wrong_encryption_key_is_refused_and_the_right_one_still_works(data_dir: Path) -> None:
+    with _stack(data_dir) as first:
+        _down(first)
+        first.wait_for_exit(1)
+
+    refused = _refused(Stack(data_dir, ENCRYPTION_KEYS=SECRETS["ENCRYPTION_KEYS"]))
+    assert refused.returncode == 2
+    assert "ENCRYPTION_KEYS" in refused.stderr + refused.stdout
+    assert "Traceback" not in refused.stderr + refused.stdout
+
+    with _stack(data_dir) as again:
+        assert again.ready()
