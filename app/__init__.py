@@ -1,0 +1,24 @@
+"""Switchyard's server: one folder per domain, one app factory."""
+
+from typing import Any
+
+from flask import Flask
+
+
+def create_app(overrides: dict[str, Any] | None = None) -> Flask:
+    """Build the app: settings -> extensions -> domains -> doors.
+
+    ``overrides`` are settings that win over the environment. Raises SettingsError, naming the
+    setting that is missing or wrong. Connects to nothing.
+    """
+    from app import api, cli, core, push, web
+    from app.settings import load_settings
+
+    app = Flask(__name__)
+    app.config.update(load_settings() | (overrides or {}))
+    core.init_app(app)
+    web.init_app(app)
+    api.init_app(app)
+    push.init_app(app)
+    cli.init_app(app)
+    return app

@@ -1,0 +1,1 @@
+"""Users, roles, API tokens, login: who may do what."""

@@ -1,0 +1,145 @@
+"""The one gate: who is calling, and may they? Used by every API view, the socket and the admin.
+
+A person's role and a token's scopes both come down to permissions, and only those are compared.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import wraps
+from typing import Any, TypeVar
+
+from flask import current_app, g, request
+from flask_security import current_user
+from werkzeug.exceptions import Unauthorized
+
+from app.accounts import services
+from app.accounts.models import ApiToken, Role, Scope, User
+from app.core.actor import set_actor
+from app.core.errors import Forbidden
+from app.extensions import csrf
+
+View = TypeVar("View", bound=Callable[..., Any])
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Permission(StrEnum):
+    """What a view may ask for."""
+
+    READ = "read"
+    REVEAL = "reveal keys"
+    REPORT = "report usage"
+    OPERATE = "operate: validate, test, halt"
+    WRITE = "write configuration"
+    ADMINISTER = "administer"
+
+
+OF_SCOPE = {
+    Scope.CONFIG_READ: {Permission.READ},
+    Scope.SECRETS_READ: {Permission.REVEAL},
+    Scope.USAGE_WRITE: {Permission.REPORT},
+    Scope.CONFIG_WRITE: {Permission.WRITE, Permission.OPERATE},
+    Scope.ADMIN: set(Permission),
+}
+# A browser never needs a key in clear: no role reveals one.
+OF_ROLE = {
+    Role.VIEWER: {Permission.READ},
+    Role.OPERATOR: {Permission.READ, Permission.OPERATE},
+    Role.ADMIN: set(Permission) - {Permission.REVEAL},
+}
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who is calling: a person with a session, or a program with a token."""
+
+    actor: str
+    permissions: frozenset[Permission]
+    user_id: int | None = None
+    token_id: int | None = None
+    agents: frozenset[str] | None = None
+    """The slugs that a bound token is for; None = all."""
+    owned_only: bool = False
+    """A viewer sees what is theirs and what is nobody's."""
+
+    def may(self, permission: Permission) -> bool:
+        """Whether the caller has this permission."""
+        return permission in self.permissions
+
+    def require(self, permission: Permission) -> None:
+        """Raises Forbidden without the permission."""
+        if not self.may(permission):
+            raise Forbidden(f"This needs the permission to {permission.value}.")
+
+    def require_agent(self, agent_id: str) -> None:
+        """Raises Forbidden where a bound token asks about another agent."""
+        if self.agents is not None and agent_id not in self.agents:
+            raise Forbidden(f"This token is not for the agent '{agent_id}'.")
+
+
+def caller_of_token(token: ApiToken) -> Caller:
+    """The caller behind a live token."""
+    permissions = {p for scope in token.scopes for p in OF_SCOPE[Scope(scope)]}
+    return Caller(
+        actor=f"token:{token.name}",
+        permissions=frozenset(permissions),
+        user_id=token.user_id,
+        token_id=token.id,
+        agents=None if token.agents is None else frozenset(token.agents),
+    )
+
+
+def caller_of_user(user: User) -> Caller:
+    """The caller behind a session."""
+    return Caller(
+        actor=f"user:{user.email}",
+        permissions=frozenset(OF_ROLE[user.role]),
+        user_id=user.id,
+        owned_only=user.role is Role.VIEWER,
+    )
+
+
+def authenticate() -> Caller:
+    """Who sent this request. Raises Unauthorized."""
+    header = request.headers.get("Authorization", "")
+    if header:
+        scheme, _, value = header.partition(" ")
+        token = services.find_live_token(value.strip()) if scheme.lower() == "bearer" else None
+        if token is None:
+            raise Unauthorized("The token is unknown, expired or revoked.")
+        return caller_of_token(token)
+    if current_user.is_authenticated:
+        return caller_of_user(current_user._get_current_object())
+    raise Unauthorized("Send an API token ('Authorization: Bearer ...') or sign in.")
+
+
+def current_caller() -> Caller:
+    """The caller of this request, found out once."""
+    if "caller" not in g:
+        g.caller = authenticate()
+        set_actor(g.caller.actor)
+    caller: Caller = g.caller
+    return caller
+
+
+def requires(permission: Permission) -> Callable[[View], View]:
+    """A view that only callers with ``permission`` reach; a session's writes need the CSRF token."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            caller = current_caller()
+            if caller.token_id is None and request.method not in SAFE_METHODS:
+                _check_csrf()
+            caller.require(permission)
+            return current_app.ensure_sync(view)(*args, **kwargs)
+
+        guarded.permission = permission  # type: ignore[attr-defined]
+        return guarded  # type: ignore[return-value]
+
+    return decorate
+
+
+def _check_csrf() -> None:
+    if current_app.config["WTF_CSRF_ENABLED"]:
+        csrf.protect()

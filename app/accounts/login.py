@@ -1,0 +1,42 @@
+"""Signing in with Flask-Security: sessions, password hashing, throttling."""
+
+from flask import Flask, request
+from flask_limiter.util import get_remote_address
+from flask_security import SQLAlchemyUserDatastore
+
+from app.accounts.models import User
+from app.core.db import db
+from app.extensions import limiter, security
+
+SETTINGS = {
+    "SECURITY_PASSWORD_HASH": "argon2",
+    "SECURITY_POST_LOGIN_VIEW": "/admin/",
+    "SECURITY_POST_LOGOUT_VIEW": "/login",
+    "SECURITY_RETURN_GENERIC_RESPONSES": True,  # does not tell who has an account
+    "SECURITY_EMAIL_VALIDATOR_ARGS": {"check_deliverability": False},
+    "SECURITY_SEND_REGISTER_EMAIL": False,
+    "SECURITY_DEFAULT_REMEMBER_ME": False,
+    "SESSION_COOKIE_HTTPONLY": True,
+    "SESSION_COOKIE_SAMESITE": "Lax",
+    "SESSION_COOKIE_NAME": "switchyard",
+    "REMEMBER_COOKIE_SAMESITE": "Lax",
+    "WTF_CSRF_TIME_LIMIT": None,  # as long as the session: an admin's page stays open all night
+}
+
+
+def init_app(app: Flask) -> None:
+    """Bind Flask-Security and throttle its login per account and address."""
+    for name, value in SETTINGS.items():
+        app.config.setdefault(name, value)
+    security.init_app(app, SQLAlchemyUserDatastore(db, User, None))
+    views = app.view_functions
+    throttle = limiter.limit(
+        lambda: app.config["RATE_LIMIT_LOGIN"], key_func=_account_and_address, methods=["POST"]
+    )
+    views["security.login"] = throttle(views["security.login"])
+
+
+def _account_and_address() -> str:
+    body = request.get_json(silent=True) if request.is_json else request.form
+    email = body.get("email", "") if hasattr(body, "get") else ""
+    return f"{get_remote_address()}:{str(email).strip().lower()[:254]}"

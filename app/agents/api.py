@@ -1,0 +1,207 @@
+"""REST: A1 to A8 and A10."""
+
+from typing import Any
+
+from flask import Response, jsonify, request, url_for
+from flask.views import MethodView
+
+from app.accounts.gate import Caller, Permission, current_caller, requires
+from app.agents import chain, effective, services
+from app.agents.chain import get_agent
+from app.agents.models import Agent
+from app.agents.schemas import (
+    AgentArgs,
+    AgentDeleted,
+    AgentIn,
+    AgentList,
+    AgentOut,
+    AgentPatch,
+    LLMConfigIn,
+    LLMConfigList,
+    LLMConfigOut,
+    ResolvedOut,
+    dump_agent,
+    dump_chain,
+    dump_resolved,
+    dump_step,
+)
+from app.changes.services import read_state
+from app.core.errors import NotFound
+from app.core.rest import Blueprint, expected_version, paged, with_etag
+
+blueprint = Blueprint("agents", __name__, description="Agents and their chains")
+
+
+@blueprint.route("/agents")
+class Agents(MethodView):
+    """Rows A1 and A2."""
+
+    @requires(Permission.READ)
+    @blueprint.arguments(AgentArgs, location="query")
+    @blueprint.response(200, AgentList)
+    def get(self, args: dict[str, Any]) -> Any:
+        """List agents by name."""
+        caller = current_caller()
+        narrowed = args | {"visible_to": caller.user_id if caller.owned_only else None}
+        narrowed["slugs"] = caller.agents
+        agents, total = paged(services.list_query(narrowed), args)
+        return jsonify({"agents": [dump_agent(agent) for agent in agents], "total": total})
+
+    @requires(Permission.WRITE)
+    @blueprint.arguments(AgentIn)
+    @blueprint.response(201, AgentOut)
+    @blueprint.alt_response(409, description="The agent_id is taken")
+    def post(self, data: dict[str, Any]) -> Response:
+        """Create an agent, in the flat or the provider form."""
+        _check_fields(data)
+        agent, warnings = services.create_agent(data)
+        response = _agent_response(agent, warnings, 201)
+        response.location = url_for("agents.OneAgent", agent_id=agent.agent_id)
+        return response
+
+
+@blueprint.route("/agents/default")
+@requires(Permission.READ)
+@blueprint.response(200, AgentOut)
+def get_default_agent() -> Response:
+    """The global default agent (row A6)."""
+    agent = services.find_default(None)
+    if agent is None:
+        raise NotFound("There is no global default agent.")
+    current_caller().require_agent(agent.agent_id)
+    return _agent_response(agent)
+
+
+@blueprint.route("/agents/current")
+@requires(Permission.READ)
+@blueprint.response(200, AgentOut)
+def get_current_agent() -> Response:
+    """The caller's agent (row A6): a bound token's only one, else their default, else the global."""
+    caller = current_caller()
+    if caller.agents is not None and len(caller.agents) == 1:
+        return _agent_response(get_agent(next(iter(caller.agents))))
+    own = services.find_default(caller.user_id) if caller.user_id is not None else None
+    agent = own or services.find_default(None)
+    if agent is None:
+        raise NotFound("There is no agent of yours and no global default.")
+    caller.require_agent(agent.agent_id)
+    return _agent_response(agent)
+
+
+@blueprint.route("/agents/<agent_id>")
+class OneAgent(MethodView):
+    """Rows A3 to A5."""
+
+    @requires(Permission.READ)
+    @blueprint.response(200, AgentOut)
+    def get(self, agent_id: str) -> Response:
+        """Read one agent."""
+        return _agent_response(_visible_agent(agent_id))
+
+    @requires(Permission.WRITE)
+    @blueprint.arguments(AgentPatch)
+    @blueprint.response(200, AgentOut)
+    @blueprint.alt_response(412, description="Somebody saved it since you read it")
+    def patch(self, data: dict[str, Any], agent_id: str) -> Response:
+        """Change the sent fields; null clears."""
+        return self._update(data, agent_id)
+
+    @requires(Permission.WRITE)
+    @blueprint.arguments(AgentPatch)
+    @blueprint.response(200, AgentOut)
+    @blueprint.alt_response(412, description="Somebody saved it since you read it")
+    def put(self, data: dict[str, Any], agent_id: str) -> Response:
+        """The same as PATCH: only the sent fields change."""
+        return self._update(data, agent_id)
+
+    @requires(Permission.WRITE)
+    @blueprint.response(200, AgentDeleted)
+    @blueprint.alt_response(400, description="It is the global default")
+    def delete(self, agent_id: str) -> Any:
+        """Remove an agent and its chain."""
+        current_caller().require_agent(agent_id)
+        services.delete_agent(agent_id, expected_version())
+        return {"message": f"Agent '{agent_id}' is deleted.", "agent_id": agent_id}
+
+    @staticmethod
+    def _update(data: dict[str, Any], agent_id: str) -> Response:
+        current_caller().require_agent(agent_id)
+        _check_fields(data)
+        return _agent_response(*services.update_agent(agent_id, data, expected_version()))
+
+
+@blueprint.route("/agents/<agent_id>/set-default", methods=["POST"])
+@requires(Permission.WRITE)
+@blueprint.response(200, AgentOut)
+def set_default_agent(agent_id: str) -> Response:
+    """Make it the default among the agents of its owner (row A7)."""
+    current_caller().require_agent(agent_id)
+    return _agent_response(services.set_default(agent_id, expected_version()))
+
+
+@blueprint.route("/agents/<agent_id>/llm")
+@requires(Permission.READ)
+@blueprint.response(200, ResolvedOut)
+def get_agent_llm(agent_id: str) -> Response:
+    """What the agent really gets (row A8), keys under ``secrets:read`` only."""
+    caller = current_caller()
+    caller.require_agent(agent_id)
+    _check_visible(caller, agent_id)
+    resolved = effective.resolve_agent(agent_id, caller.user_id)
+    state = read_state()
+    body = dump_resolved(
+        resolved, epoch=state.epoch, rev=state.rev, reveal=caller.may(Permission.REVEAL)
+    )
+    response = with_etag(body, f"{state.epoch[:8]}-{state.rev}-{caller.token_id}")
+    response.headers["Cache-Control"] = "no-store"
+    response.make_conditional(request)
+    return response
+
+
+@blueprint.route("/agents/<agent_id>/llm-configs")
+class LLMConfigs(MethodView):
+    """Row A10: the chain."""
+
+    @requires(Permission.READ)
+    @blueprint.response(200, LLMConfigList)
+    def get(self, agent_id: str) -> Response:
+        """The agent's chain, in order."""
+        agent = _visible_agent(agent_id)
+        body = {"llm_configs": dump_chain(agent), "total": len(agent.llm_configs)}
+        return with_etag(body, agent.version)
+
+    @requires(Permission.WRITE)
+    @blueprint.arguments(LLMConfigIn)
+    @blueprint.response(201, LLMConfigOut)
+    def post(self, data: dict[str, Any], agent_id: str) -> Response:
+        """Append a step; ``fallback_provider`` and ``fallback_model`` append a second one."""
+        current_caller().require_agent(agent_id)
+        step, warnings = chain.append_step(agent_id, data, expected_version())
+        body = dump_step(step) | ({"warnings": warnings} if warnings else {})
+        return with_etag(body, step.agent.version, 201)
+
+
+def _agent_response(agent: Agent, warnings: list[str] | None = None, status: int = 200) -> Response:
+    return with_etag(dump_agent(agent, warnings), agent.version, status)
+
+
+def _visible_agent(agent_id: str) -> Agent:
+    caller = current_caller()
+    caller.require_agent(agent_id)
+    _check_visible(caller, agent_id)
+    return get_agent(agent_id)
+
+
+def _check_visible(caller: Caller, agent_id: str) -> None:
+    """A viewer learns nothing of other people's agents, not even that they exist."""
+    if not caller.owned_only:
+        return
+    agent = get_agent(agent_id)
+    if agent.owner_id not in {None, caller.user_id}:
+        raise NotFound(f"There is no agent '{agent_id[:64]}'.")
+
+
+def _check_fields(data: dict[str, Any]) -> None:
+    """Giving an agent away is an admin's business."""
+    if "owner_id" in data:
+        current_caller().require(Permission.ADMINISTER)

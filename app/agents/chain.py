@@ -1,0 +1,166 @@
+"""Writing an agent's chain: step 0 in place, further steps behind it."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.agents.models import Agent, LLMConfig
+from app.agents.spelling import spelled
+from app.core.crypto import Secret, origin_of
+from app.core.db import commit, db
+from app.core.errors import Conflict, Invalid, NotFound
+from app.providers import services as providers
+from app.providers.adapters import find_adapter, list_types
+from app.providers.models import Capability, Provider
+from app.providers.services import check_version
+
+CLEARED_TO = {"timeout": 30, "temperature": 0.7, "top_p": None, "max_tokens": None}
+PLAIN_FIELDS = (
+    "model_name",
+    "enabled",
+    "metadata_",
+    "cost_per_1k_input_tokens",
+    "cost_per_1k_output_tokens",
+    "cost_per_1k_cached_input_tokens",
+    "cost_per_1k_reasoning_tokens",
+)
+
+
+def get_agent(agent_id: str, *, for_update: bool = False) -> Agent:
+    """The agent with this slug. Raises NotFound."""
+    query = sa.select(Agent).where(Agent.agent_id == agent_id)
+    agent = db.session.scalar(query.with_for_update() if for_update else query)
+    if agent is None:
+        raise NotFound(f"There is no agent '{agent_id[:64]}'.")
+    return agent
+
+
+def write_primary(agent: Agent, data: dict[str, Any], sent_as: dict[str, str]) -> list[str]:
+    """Change step 0 in place, or make it; the fallbacks stay. Returns warnings."""
+    if not data:
+        return []
+    if agent.llm_configs:
+        return _write(agent.llm_configs[0], data, sent_as)
+    return add_step(agent, data, sent_as)[1]
+
+
+def append_step(
+    agent_id: str, data: dict[str, Any], expected_version: int | None = None
+) -> tuple[LLMConfig, list[str]]:
+    """Put a step at the end of the chain, and a second one for the fallback shorthand.
+
+    Returns the first with warnings. Raises NotFound, Stale, Invalid.
+    """
+    data = dict(data)
+    agent = get_agent(agent_id, for_update=True)
+    check_version(agent.version, expected_version)
+    provider, model = data.pop("fallback_provider", None), data.pop("fallback_model", None)
+    if (provider is None) != (model is None):
+        missing = "fallback_provider" if provider is None else "fallback_model"
+        raise Invalid.field(missing, "Send both of fallback_provider and fallback_model.")
+    step, warnings = add_step(agent, data, {})
+    if provider is not None:
+        warnings += add_step(agent, {"provider": provider, "model_name": model}, {})[1]
+    commit()
+    return step, warnings
+
+
+def add_step(
+    agent: Agent, data: dict[str, Any], sent_as: dict[str, str]
+) -> tuple[LLMConfig, list[str]]:
+    """Build and add one step, uncommitted. Raises Invalid where provider or model is missing."""
+    missing = [name for name in ("provider", "model_name") if not _given(data, name)]
+    if missing:
+        errors = {spelled(name, sent_as): ["Missing data for required field."] for name in missing}
+        raise Invalid(errors)
+    provider = _find_provider(data, sent_as)
+    last = max((step.position for step in agent.llm_configs), default=-1)
+    step = LLMConfig(
+        position=last + 1, provider=provider, provider_id=provider.id, model_name=data["model_name"]
+    )
+    agent.llm_configs.append(step)
+    return step, _write(step, data, sent_as)
+
+
+def _given(data: dict[str, Any], name: str) -> bool:
+    return bool(data.get(name) or (name == "provider" and data.get("provider_id")))
+
+
+def _write(step: LLMConfig, data: dict[str, Any], sent_as: dict[str, str]) -> list[str]:
+    _write_target(step, data, sent_as)
+    for name in PLAIN_FIELDS:
+        if name in data and getattr(step, name) != data[name]:
+            setattr(step, name, data[name])
+    for name, cleared in CLEARED_TO.items():
+        if name in data:
+            value = cleared if data[name] is None else data[name]
+            if getattr(step, name) != value:
+                setattr(step, name, value)
+    return _warnings(step)
+
+
+def _write_target(step: LLMConfig, data: dict[str, Any], sent_as: dict[str, str]) -> None:
+    """Provider, endpoint and key together: a key never follows a step to another origin."""
+    before = _target(step)
+    if "provider" in data or "provider_id" in data:
+        provider = _find_provider(data, sent_as, step)
+        if provider is not step.provider:
+            step.provider, step.provider_id = provider, provider.id
+            step.endpoint = None
+    if "endpoint" in data:
+        override = data["endpoint"]
+        step.endpoint = None if override == step.provider.base_url else override
+    if "api_key" in data:
+        step.set_api_key(Secret(data["api_key"]) if data["api_key"] else None)
+    elif _target(step) != before and step.api_key_set:
+        step.set_api_key(None)
+
+
+def _target(step: LLMConfig) -> tuple[int, str]:
+    return step.provider_id, origin_of(step.endpoint or step.provider.base_url)
+
+
+def _find_provider(
+    data: dict[str, Any], sent_as: dict[str, str], step: LLMConfig | None = None
+) -> Provider:
+    """The provider that is meant, by id, type or name; made where the type has none yet."""
+    if provider_id := data.get("provider_id"):
+        provider = db.session.get(Provider, provider_id)
+        if provider is None or provider.capability is not Capability.LLM:
+            raise Invalid.field("provider_id", "There is no such LLM provider.")
+        return provider
+    text = data["provider"]
+    adapter = find_adapter(text)
+    kept = step.provider if step is not None else None
+    if kept is not None and kept.is_active and adapter and kept.type == adapter.type:
+        return kept  # what was read and is written back means the provider it came from
+    found = providers.find_for_type(adapter.type) if adapter else providers.find_by_name(text)
+    if found is not None:
+        return found
+    if adapter is None:
+        allowed = ", ".join(list_types())
+        message = f"No provider has this name, and it is no type. Types: {allowed}."
+        raise Invalid.field(spelled("provider", sent_as), message)
+    return _make_provider(adapter.type, adapter.default_base_url, data, sent_as)
+
+
+def _make_provider(
+    provider_type: str, usual_endpoint: str | None, data: dict[str, Any], sent_as: dict[str, str]
+) -> Provider:
+    base_url = usual_endpoint or data.get("endpoint")
+    if base_url is None:
+        message = f"The type {provider_type} has no usual endpoint: name one."
+        raise Invalid.field(spelled("endpoint", sent_as), message)
+    taken = set(db.session.scalars(sa.select(Provider.name)))
+    names = (f"{provider_type}-{number}" if number else provider_type for number in range(10_000))
+    name = next((name for name in names if name not in taken), None)
+    if name is None:
+        raise Conflict(f"No free name for another provider of the type {provider_type}.")
+    return providers.add_provider({"name": name, "type": provider_type, "base_url": base_url})
+
+
+def _warnings(step: LLMConfig) -> list[str]:
+    models = step.provider.models
+    if models is None or step.model_name in models:
+        return []
+    return [f"{step.provider.name} does not list the model '{step.model_name}'."]

@@ -1,0 +1,117 @@
+"""Agent and LLMConfig: an agent, and one step of its chain."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, relationship
+
+from app.changes.tracker import Tracked, TrackedRoot, tracked
+from app.core.db import Base, Json
+from app.providers.keys import HoldsKey
+from app.providers.models import Provider
+
+
+def _price() -> Any:
+    return tracked(default=None)
+
+
+class Agent(TrackedRoot, Base):
+    """Something that asks for its configuration under a slug, ``agent_id``."""
+
+    __tablename__ = "agents"
+    __table_args__ = (
+        sa.CheckConstraint("length(agent_id) BETWEEN 1 AND 64", name="agent_id_length"),
+        sa.CheckConstraint("length(name) BETWEEN 1 AND 128", name="name_length"),
+        sa.CheckConstraint("is_active OR NOT is_default", name="default_is_active"),
+        sa.Index(
+            "uq_agents_default_of_owner",
+            "owner_id",
+            unique=True,
+            sqlite_where=sa.text("is_default AND owner_id IS NOT NULL"),
+            postgresql_where=sa.text("is_default AND owner_id IS NOT NULL"),
+        ),
+        sa.Index(
+            "uq_agents_default_global",
+            "is_default",
+            unique=True,
+            sqlite_where=sa.text("is_default AND owner_id IS NULL"),
+            postgresql_where=sa.text("is_default AND owner_id IS NULL"),
+        ),
+        sa.Index("ix_agents_name", "name", "id"),
+    )
+    entity = "agent"
+
+    agent_id: Mapped[str] = tracked(sa.String(64), unique=True)
+    name: Mapped[str] = tracked(sa.String(128))
+    description: Mapped[str | None] = tracked(sa.Text, default=None)
+    system_prompt: Mapped[str | None] = tracked(sa.Text, default=None)
+    user_prompt: Mapped[str | None] = tracked(sa.Text, default=None)
+    owner_id: Mapped[int | None] = tracked(sa.ForeignKey("users.id"), index=True, default=None)
+    is_default: Mapped[bool] = tracked(default=False)
+    is_active: Mapped[bool] = tracked(default=True)
+    halted_at: Mapped[datetime | None] = tracked(default=None)
+    halted_reason: Mapped[str | None] = tracked(sa.String(500), default=None)
+    metadata_: Mapped[dict[str, Any]] = tracked("metadata", Json, default=dict)
+
+    llm_configs: Mapped[list["LLMConfig"]] = relationship(
+        back_populates="agent",
+        cascade="all, delete-orphan",
+        order_by="LLMConfig.position",
+    )
+
+    @property
+    def root_name(self) -> str:
+        return self.agent_id
+
+    @property
+    def halted(self) -> bool:
+        """Whether the red button is pressed: clients refuse before any call."""
+        return self.halted_at is not None
+
+
+class LLMConfig(HoldsKey, Tracked, Base):
+    """One step of an agent's chain: position 0 is the primary, the rest are its fallbacks."""
+
+    __tablename__ = "llm_configs"
+    __table_args__ = (
+        sa.UniqueConstraint("agent_id", "position", name="uq_llm_configs_position"),
+        sa.CheckConstraint("length(model_name) BETWEEN 1 AND 256", name="model_name_length"),
+        # Written so that NaN fails too: PostgreSQL sorts it above every number.
+        sa.CheckConstraint("timeout BETWEEN 1 AND 300", name="timeout"),
+        sa.CheckConstraint("temperature BETWEEN 0 AND 2", name="temperature"),
+        sa.CheckConstraint("top_p BETWEEN 0 AND 1", name="top_p"),
+        sa.CheckConstraint("max_tokens BETWEEN 1 AND 128000", name="max_tokens"),
+    )
+    entity = "llm_config"
+
+    agent_pk: Mapped[int] = tracked(
+        "agent_id", sa.ForeignKey("agents.id", ondelete="CASCADE"), index=True
+    )
+    position: Mapped[int] = tracked(default=0)
+    provider_id: Mapped[int] = tracked(sa.ForeignKey("providers.id"), index=True)
+    model_name: Mapped[str] = tracked(sa.String(256))
+    endpoint: Mapped[str | None] = tracked(sa.String(2048), default=None)
+    """An override of the provider's base_url; null = the provider's."""
+    timeout: Mapped[int] = tracked(default=30)
+    temperature: Mapped[float] = tracked(default=0.7)
+    top_p: Mapped[float | None] = tracked(default=None)
+    max_tokens: Mapped[int | None] = tracked(default=None)
+    enabled: Mapped[bool] = tracked(default=True)
+    metadata_: Mapped[dict[str, Any]] = tracked("metadata", Json, default=dict)
+    cost_per_1k_input_tokens: Mapped[Decimal | None] = _price()
+    cost_per_1k_output_tokens: Mapped[Decimal | None] = _price()
+    cost_per_1k_cached_input_tokens: Mapped[Decimal | None] = _price()
+    cost_per_1k_reasoning_tokens: Mapped[Decimal | None] = _price()
+
+    agent: Mapped[Agent] = relationship(back_populates="llm_configs")
+    provider: Mapped[Provider] = relationship(lazy="joined", innerjoin=True)
+
+    @property
+    def root(self) -> TrackedRoot:
+        return self.agent
+
+    @property
+    def key_origin_url(self) -> str:
+        return self.endpoint or self.provider.base_url

@@ -1,0 +1,93 @@
+"""What an agent really gets: itself, else its owner's default, else the global one. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.agents.models import Agent, LLMConfig
+from app.core.crypto import origin_of
+from app.providers.keys import EffectiveKey
+
+
+class Source(StrEnum):
+    """Who answers for the agent that was asked for."""
+
+    AGENT = "agent"
+    OWNER_DEFAULT = "owner_default"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The configuration that a request for ``requested`` gets."""
+
+    requested: str
+    source: Source
+    agent: Agent
+    steps: tuple[LLMConfig, ...]
+    config_version: int
+    halted_by: Agent | None
+    """The halted agent of the two involved: a halted agent stays halted behind its default."""
+
+
+def resolve(
+    requested: str,
+    agent: Agent | None,
+    owner_default: Agent | None,
+    global_default: Agent | None,
+    removed_in: int = 0,
+) -> Resolved | None:
+    """The first of the three that is active and has a usable step, or None.
+
+    ``removed_in`` is the rev that removed the agent, where it is gone.
+    """
+    candidates = (
+        (Source.AGENT, agent),
+        (Source.OWNER_DEFAULT, owner_default),
+        (Source.DEFAULT, global_default),
+    )
+    for source, candidate in candidates:
+        if candidate is None or not candidate.is_active:
+            continue
+        if steps := usable_steps(candidate):
+            return Resolved(
+                requested=requested,
+                source=source,
+                agent=candidate,
+                steps=steps,
+                config_version=max(removed_in, _config_version(agent, candidate, steps)),
+                halted_by=next((a for a in (agent, candidate) if a and a.halted), None),
+            )
+    return None
+
+
+def usable_steps(agent: Agent) -> tuple[LLMConfig, ...]:
+    """The enabled steps whose provider is active, in order."""
+    return tuple(s for s in agent.llm_configs if s.enabled and s.provider.is_active)
+
+
+def effective_endpoint(step: LLMConfig) -> str:
+    """Where the step's calls go."""
+    return step.endpoint or step.provider.base_url
+
+
+def effective_key(
+    step: LLMConfig, environment_key: Callable[[str], EffectiveKey | None]
+) -> EffectiveKey | None:
+    """The step's own key, else the provider's, else the server's for the type.
+
+    The last two go to the provider's own origin only, never to an override of another origin.
+    """
+    if step.api_key_id is not None:
+        return EffectiveKey(step.api_key_id, step.open_api_key)
+    if origin_of(effective_endpoint(step)) != origin_of(step.provider.base_url):
+        return None
+    if step.provider.api_key_id is not None:
+        return EffectiveKey(step.provider.api_key_id, step.provider.open_api_key)
+    return environment_key(step.provider.type)
+
+
+def _config_version(asked: Agent | None, answering: Agent, steps: tuple[LLMConfig, ...]) -> int:
+    """The rev that last changed anything this answer is made of."""
+    agents = [agent.config_rev for agent in (asked, answering) if agent is not None]
+    return max(agents + [step.provider.config_rev for step in steps])

@@ -1,0 +1,392 @@
+"""The wire shape of agents and their chains, and the only place that reveals a key."""
+
+import re
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate
+
+from app.agents.models import Agent, LLMConfig
+from app.agents.resolution import Resolved, effective_endpoint, effective_key
+from app.agents.spelling import to_flat
+from app.core.crypto import KeyUnreadable
+from app.core.db import plain
+from app.core.http import check_url_syntax
+from app.core.rest import MAX_ID, Flag, Number, PageArgs, Schema, Text, WholeNumber
+from app.providers.keys import EffectiveKey, environment_key
+from app.providers.models import Provider, ValidationStatus
+
+SLUG = re.compile(r"^[a-z0-9-]{1,64}\Z")
+RESERVED_SLUGS = frozenset({"current"})
+PRICES = (
+    "cost_per_1k_input_tokens",
+    "cost_per_1k_output_tokens",
+    "cost_per_1k_cached_input_tokens",
+    "cost_per_1k_reasoning_tokens",
+)
+CURRENCY = "USD"
+MAX_TEXT = 200_000  # characters of a prompt
+
+
+class Price(fields.String):
+    """Money per 1,000 tokens as a decimal string (a number is taken too); 0 means free."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise ValidationError("Not a decimal number.")
+        try:
+            amount = Decimal(str(value))
+        except InvalidOperation:
+            raise ValidationError("Not a decimal number.") from None
+        if not amount.is_finite() or not 0 <= amount <= 1_000_000:
+            raise ValidationError("Must be from 0 to 1000000.")
+        amount = plain(amount)
+        if -int(amount.as_tuple().exponent) > 18:
+            raise ValidationError("At most 18 decimal places.")
+        return amount
+
+    def _serialize(self, value: Any, *args: Any, **kwargs: Any) -> str | None:
+        return None if value is None else format(value, "f")
+
+
+class Slug(fields.String):
+    """``agent_id``: lower-case letters, digits and dashes, 1 to 64 of them."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        slug = str(super()._deserialize(value, *args, **kwargs))
+        if not SLUG.match(slug):
+            raise ValidationError("1 to 64 lower-case letters, digits and dashes.")
+        if slug in RESERVED_SLUGS:
+            raise ValidationError(f"'{slug}' is reserved.")
+        return slug
+
+
+class Endpoint(fields.String):
+    """An http or https URL."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        url = str(super()._deserialize(value, *args, **kwargs)).strip()
+        if reason := check_url_syntax(url):
+            raise ValidationError(reason)
+        return url
+
+
+class StepFields(Schema):
+    """The step form: one step of a chain as it is written. Only the sent fields change."""
+
+    provider = Text(min_length=1, max_length=128)
+    provider_id = WholeNumber(low=1, high=MAX_ID)
+    model_name = Text(min_length=1, max_length=256)
+    endpoint = Endpoint(allow_none=True)
+    api_key = Text(min_length=1, max_length=4096, allow_none=True, load_only=True)
+    timeout = WholeNumber(low=1, high=300, allow_none=True)
+    temperature = Number(low=0, high=2, allow_none=True)
+    top_p = Number(low=0, high=1, allow_none=True)
+    max_tokens = WholeNumber(low=1, high=128_000, allow_none=True)
+
+
+class FlatFields(Schema):
+    """The flat form: step 0 as fields of the agent."""
+
+    llm_provider = Text(min_length=1, max_length=128)
+    llm_model = Text(min_length=1, max_length=256)
+    llm_endpoint = Endpoint(allow_none=True)
+    llm_api_key = Text(min_length=1, max_length=4096, allow_none=True, load_only=True)
+    llm_timeout = WholeNumber(low=1, high=300, allow_none=True)
+    llm_temperature = Number(low=0, high=2, allow_none=True)
+    llm_top_p = Number(low=0, high=1, allow_none=True)
+    llm_max_tokens = WholeNumber(low=1, high=128_000, allow_none=True)
+
+
+class AgentPatch(FlatFields, StepFields):
+    """What changes an agent, in either form."""
+
+    agent_id = Slug()
+    name = Text(min_length=1, max_length=128)
+    description = Text(max_length=MAX_TEXT, allow_none=True)
+    system_prompt = Text(max_length=MAX_TEXT, allow_none=True)
+    user_prompt = Text(max_length=MAX_TEXT, allow_none=True)
+    owner_id = WholeNumber(low=1, high=MAX_ID, allow_none=True)
+    is_default = Flag()
+    is_active = Flag()
+    metadata_ = fields.Dict(keys=fields.String(), data_key="metadata")
+
+
+class AgentIn(AgentPatch):
+    """What creates an agent, in either form; without a model it has no chain yet."""
+
+    agent_id = Slug(allow_none=True)
+    name = Text(min_length=1, max_length=128, required=True)
+
+
+class LLMConfigFields(StepFields):
+    """A step of its own endpoint: prices, metadata and the switch as well."""
+
+    enabled = Flag()
+    metadata_ = fields.Dict(keys=fields.String(), data_key="metadata")
+    cost_per_1k_input_tokens = Price(allow_none=True)
+    cost_per_1k_output_tokens = Price(allow_none=True)
+    cost_per_1k_cached_input_tokens = Price(allow_none=True)
+    cost_per_1k_reasoning_tokens = Price(allow_none=True)
+
+
+class LLMConfigIn(LLMConfigFields):
+    """What appends a step; the fallback pair is shorthand for a second one."""
+
+    fallback_provider = Text(min_length=1, max_length=128, load_default=None)
+    fallback_model = Text(min_length=1, max_length=256, load_default=None)
+
+
+class LLMConfigOut(LLMConfigFields):
+    """A step as it is read."""
+
+    id = fields.Integer()
+    position = fields.Integer()
+    provider_name = fields.String()
+    api_key_set = fields.Boolean()
+    fallback_provider = fields.String(allow_none=True)
+    fallback_model = fields.String(allow_none=True)
+
+
+class LLMConfigList(Schema):
+    """An agent's chain."""
+
+    llm_configs = fields.List(fields.Nested(LLMConfigOut))
+    total = fields.Integer()
+
+
+class ProviderBrief(Schema):
+    """The provider of step 0."""
+
+    id = fields.Integer()
+    name = fields.String()
+    type = fields.String()
+    validation_status = fields.Enum(ValidationStatus, by_value=True)
+
+
+class FlatStepOut(FlatFields):
+    """A step in the flat form, as it is read."""
+
+    llm_provider_name = fields.String()
+    llm_api_key_set = fields.Boolean()
+    provider = fields.Nested(ProviderBrief, allow_none=True)
+
+
+class AgentOut(FlatStepOut):
+    """Row A3."""
+
+    id = fields.Integer()
+    agent_id = fields.String()
+    name = fields.String()
+    description = fields.String(allow_none=True)
+    system_prompt = fields.String(allow_none=True)
+    user_prompt = fields.String(allow_none=True)
+    owner_id = fields.Integer(allow_none=True)
+    is_default = fields.Boolean()
+    is_active = fields.Boolean()
+    metadata = fields.Dict()
+    halted = fields.Boolean()
+    halted_reason = fields.String(allow_none=True)
+    fallbacks = fields.List(fields.Nested(FlatStepOut))
+    tasks = fields.List(fields.Dict())
+    warnings = fields.List(fields.String())
+    version = fields.Integer()
+    created_at = fields.AwareDateTime()
+    updated_at = fields.AwareDateTime()
+
+
+class AgentList(Schema):
+    """A page of agents."""
+
+    agents = fields.List(fields.Nested(AgentOut))
+    total = fields.Integer()
+
+
+class AgentDeleted(Schema):
+    """What a delete answers."""
+
+    message = fields.String()
+    agent_id = fields.String()
+
+
+class AgentArgs(PageArgs):
+    """Filters of the list."""
+
+    active_only = fields.Boolean(load_default=False)
+
+
+class Prices(Schema):
+    """A step's own prices; null = the next price source, 0 = free."""
+
+    currency = fields.String(validate=validate.Equal(CURRENCY))
+    cost_per_1k_input_tokens = fields.String(allow_none=True)
+    cost_per_1k_output_tokens = fields.String(allow_none=True)
+    cost_per_1k_cached_input_tokens = fields.String(allow_none=True)
+    cost_per_1k_reasoning_tokens = fields.String(allow_none=True)
+
+
+class ResolvedStep(Schema):
+    """A step as a client receives it."""
+
+    llm_provider = fields.String()
+    llm_provider_name = fields.String()
+    llm_endpoint = fields.String()
+    llm_model = fields.String()
+    llm_timeout = fields.Integer()
+    llm_temperature = fields.Float()
+    llm_top_p = fields.Float(allow_none=True)
+    llm_max_tokens = fields.Integer(allow_none=True)
+    llm_api_key = fields.String(allow_none=True)
+    llm_api_key_id = fields.String(allow_none=True)
+    provider_status = fields.String()
+    prices = fields.Nested(Prices)
+    metadata = fields.Dict()
+
+
+class ResolvedOut(ResolvedStep):
+    """Row A8."""
+
+    agent_id = fields.String()
+    requested_agent_id = fields.String()
+    source = fields.String()
+    is_default = fields.Boolean()
+    version = fields.Integer()
+    config_version = fields.Integer()
+    rev = fields.Integer()
+    epoch = fields.String()
+    halted = fields.Boolean()
+    halted_reason = fields.String(allow_none=True)
+    fallbacks = fields.List(fields.Nested(ResolvedStep))
+
+
+def dump_agent(agent: Agent, warnings: list[str] | None = None) -> dict[str, Any]:
+    """Row A3."""
+    steps = [_dump_flat_step(step) for step in agent.llm_configs]
+    body = {
+        "id": agent.id,
+        "agent_id": agent.agent_id,
+        "name": agent.name,
+        "description": agent.description,
+        "system_prompt": agent.system_prompt,
+        "user_prompt": agent.user_prompt,
+        "owner_id": agent.owner_id,
+        "is_default": agent.is_default,
+        "is_active": agent.is_active,
+        "metadata": agent.metadata_,
+        "halted": agent.halted,
+        "halted_reason": agent.halted_reason,
+        **(steps[0] if steps else _NO_STEP),
+        "fallbacks": steps[1:],
+        "tasks": [],
+        "version": agent.version,
+        "created_at": agent.created_at.isoformat(),
+        "updated_at": agent.updated_at.isoformat(),
+    }
+    return body | ({"warnings": warnings} if warnings else {})
+
+
+def dump_chain(agent: Agent) -> list[dict[str, Any]]:
+    """Row A10: the steps, each naming the next enabled one as its fallback."""
+    return [dump_step(step) for step in agent.llm_configs]
+
+
+def dump_step(step: LLMConfig) -> dict[str, Any]:
+    """One step in the step form."""
+    later = (s for s in step.agent.llm_configs if s.position > step.position and s.enabled)
+    fallback = next(later, None)
+    return {
+        "id": step.id,
+        "position": step.position,
+        "provider": step.provider.type,
+        "provider_id": step.provider_id,
+        "provider_name": step.provider.name,
+        "endpoint": step.endpoint,
+        "api_key_set": step.api_key_set,
+        **_parameters(step),
+        "enabled": step.enabled,
+        "metadata": step.metadata_,
+        **_prices(step),
+        "fallback_provider": fallback.provider.type if fallback else None,
+        "fallback_model": fallback.model_name if fallback else None,
+    }
+
+
+def dump_resolved(resolved: Resolved, *, epoch: str, rev: int, reveal: bool) -> dict[str, Any]:
+    """Row A8; ``reveal`` puts the keys in."""
+    first, *rest = [_dump_resolved_step(step, reveal) for step in resolved.steps]
+    return {
+        "agent_id": resolved.agent.agent_id,
+        "requested_agent_id": resolved.requested,
+        "source": resolved.source.value,
+        "is_default": resolved.agent.is_default and resolved.agent.owner_id is None,
+        "version": resolved.agent.version,
+        "config_version": resolved.config_version,
+        "rev": rev,
+        "epoch": epoch,
+        **first,
+        "halted": resolved.halted_by is not None,
+        "halted_reason": resolved.halted_by.halted_reason if resolved.halted_by else None,
+        "fallbacks": rest,
+    }
+
+
+def _dump_resolved_step(step: LLMConfig, reveal: bool) -> dict[str, Any]:
+    key = effective_key(step, environment_key)
+    return {
+        **to_flat({"provider": step.provider.type, "endpoint": effective_endpoint(step)}),
+        "llm_provider_name": step.provider.name,
+        **to_flat(_parameters(step)),
+        **to_flat({"api_key": _reveal(key) if reveal and key else None}),
+        "llm_api_key_id": key.key_id if key else None,
+        "provider_status": step.provider.settled_status.value,
+        "prices": {"currency": CURRENCY, **_prices(step)},
+        "metadata": step.metadata_,
+    }
+
+
+def _reveal(key: EffectiveKey) -> str | None:
+    try:
+        secret = key.open()
+    except KeyUnreadable:
+        return None  # it must be entered again; until then the call goes without
+    return secret.get_secret_value() if secret else None
+
+
+def _dump_flat_step(step: LLMConfig) -> dict[str, Any]:
+    return {
+        **to_flat({"provider": step.provider.type, "endpoint": effective_endpoint(step)}),
+        "llm_provider_name": step.provider.name,
+        **to_flat(_parameters(step)),
+        "llm_api_key_set": effective_key(step, environment_key) is not None,
+        "provider": _provider_brief(step.provider),
+    }
+
+
+def _provider_brief(provider: Provider) -> dict[str, Any]:
+    return {
+        "id": provider.id,
+        "name": provider.name,
+        "type": provider.type,
+        "validation_status": provider.validation_status.value,
+    }
+
+
+def _parameters(step: LLMConfig) -> dict[str, Any]:
+    names = ("model_name", "timeout", "temperature", "top_p", "max_tokens")
+    return {name: getattr(step, name) for name in names}
+
+
+def _prices(step: LLMConfig) -> dict[str, str | None]:
+    amounts = {name: getattr(step, name) for name in PRICES}
+    return {name: None if a is None else format(a, "f") for name, a in amounts.items()}
+
+
+_NO_STEP = {
+    **dict.fromkeys(to_flat(dict.fromkeys(("provider", "endpoint")))),
+    "llm_provider_name": None,
+    **dict.fromkeys(
+        to_flat(dict.fromkeys(("model_name", "timeout", "temperature", "top_p", "max_tokens")))
+    ),
+    "llm_api_key_set": False,
+    "provider": None,
+}

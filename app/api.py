@@ -1,0 +1,142 @@
+"""The REST API: every domain's blueprint under /api, one error payload, OpenAPI, offline docs."""
+
+import logging
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import swagger_ui_bundle
+from flask import Flask, Response, g, request, send_from_directory
+from flask_limiter import RequestLimit
+from flask_limiter.util import get_remote_address
+from flask_security import current_user
+from flask_smorest import Api
+from sqlalchemy.exc import DataError, OperationalError
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from app.core.clock import utcnow
+from app.core.crypto import hash_token
+from app.core.db import db
+from app.core.errors import Invalid, SwitchyardError, Unavailable
+from app.extensions import csrf, limiter
+
+log = logging.getLogger(__name__)
+
+SETTINGS = {
+    "API_TITLE": "Switchyard",
+    "API_VERSION": "1",
+    "OPENAPI_VERSION": "3.0.3",
+    "OPENAPI_URL_PREFIX": "/api",
+    "OPENAPI_JSON_PATH": "openapi.json",
+}
+BEARER = {"type": "http", "scheme": "bearer", "description": "An API token"}
+SWAGGER_UI = next(Path(swagger_ui_bundle.__file__).parent.glob("vendor/swagger-ui-*"))
+
+
+class ErrorPayloadApi(Api):
+    """flask-smorest's error payload plus the request id, for /api only: the admin answers in HTML."""
+
+    def handle_http_exception(self, error: HTTPException) -> Any:
+        if not request.path.startswith("/api"):
+            return error
+        payload, status, headers = super().handle_http_exception(error)
+        payload.setdefault("errors", {})
+        payload.setdefault("message", _message(error, payload["errors"]))
+        payload["request_id"] = g.get("request_id", "")
+        return payload, status, {**_headers_of(error), **(headers or {})}
+
+
+def init_app(app: Flask) -> None:
+    """Register every domain's blueprint and the error handlers."""
+    from app.agents.api import blueprint as agents
+    from app.health.api import blueprint as health
+    from app.probes import blueprint as probes
+    from app.providers.api import blueprint as providers
+    from app.push.sync import blueprint as sync
+
+    for name, value in SETTINGS.items():
+        app.config.setdefault(name, value)
+    api = ErrorPayloadApi(app)
+    api.spec.components.security_scheme("bearer", BEARER)
+    api.spec.options["security"] = [{"bearer": []}]
+    for blueprint in (agents, providers, health, sync):
+        limiter.limit(lambda: app.config["RATE_LIMIT_API"], key_func=_caller_key)(blueprint)
+        # Sessions are checked in the gate, which knows a token from a session.
+        csrf.exempt(blueprint)
+        api.register_blueprint(blueprint, url_prefix="/api")
+    app.register_blueprint(probes)
+    app.register_error_handler(SwitchyardError, _refused)
+    app.register_error_handler(OperationalError, _database_away)
+    app.register_error_handler(DataError, _not_storable)
+    app.register_error_handler(Exception, _unexpected)
+    app.add_url_rule("/api/docs", "docs", _docs)
+    app.add_url_rule("/api/docs/<path:filename>", "docs_asset", _docs_asset)
+
+
+def _caller_key() -> str:
+    """Whose limit a request counts for, before anybody has looked whether the token is good."""
+    header = request.headers.get("Authorization")
+    if header:
+        return hash_token(header)
+    return str(current_user.get_id() or get_remote_address())
+
+
+def error_payload(status: int, message: str, errors: dict[str, Any] | None = None) -> Any:
+    """The one shape of an error."""
+    return {
+        "code": status,
+        "status": HTTPStatus(status).phrase,
+        "message": message,
+        "errors": errors or {},
+        "request_id": g.get("request_id", ""),
+    }
+
+
+def _refused(error: SwitchyardError) -> Any:
+    db.session.rollback()
+    errors = {"json": error.errors} if isinstance(error, Invalid) else {}
+    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Unavailable) else {}
+    return error_payload(error.status, error.message, errors), error.status, headers
+
+
+def _database_away(error: OperationalError) -> Any:
+    log.error("database: %s", type(error.orig).__name__)
+    return _refused(Unavailable("The database is busy or away; try again in a moment."))
+
+
+def _not_storable(error: DataError) -> Any:
+    return _refused(Invalid({"_schema": ["A value cannot be stored."]}))
+
+
+def _unexpected(error: Exception) -> Any:
+    """The log gets the traceback, the caller an id to find it by."""
+    db.session.rollback()
+    log.exception("unexpected error on %s %s", request.method, request.path)
+    if not request.path.startswith("/api"):
+        return InternalServerError()
+    message = "Something went wrong here; the log has it under this request id."
+    return error_payload(500, message), 500
+
+
+def _message(error: HTTPException, errors: dict[str, Any]) -> str | None:
+    names = [name for fields in errors.values() if isinstance(fields, dict) for name in fields]
+    return f"Not valid: {', '.join(names)}." if names else error.description
+
+
+def _headers_of(error: HTTPException) -> dict[str, str]:
+    keep = {"Retry-After", "WWW-Authenticate", "Allow"}
+    found = {name: value for name, value in error.get_headers() if name in keep}
+    if error.code == 401:
+        found.setdefault("WWW-Authenticate", "Bearer")
+    limit: RequestLimit | None = limiter.current_limit if error.code == 429 else None
+    if limit is not None:
+        found.setdefault("Retry-After", str(max(1, round(limit.reset_at - utcnow().timestamp()))))
+    return found
+
+
+def _docs() -> Response:
+    return send_from_directory(Path(__file__).parent / "static", "docs.html")
+
+
+def _docs_asset(filename: str) -> Response:
+    return send_from_directory(SWAGGER_UI, filename)

@@ -1,0 +1,1 @@
+"""Every committed change of the configuration: who, what, under which rev."""

@@ -1,0 +1,153 @@
+"""Thin commands: `flask seed`, `flask setup`, `flask keys`, `flask users`, `flask tokens`."""
+
+import json
+from typing import Any
+
+import click
+import flask_migrate
+from flask import Flask, current_app
+from flask.cli import AppGroup
+
+from app.accounts import services as accounts
+from app.accounts.models import Role, Scope
+from app.core import keys
+from app.core.actor import set_actor
+from app.core.errors import SwitchyardError
+from app.transfer.seed import seed
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class Group(AppGroup):
+    """Commands that name the actor and print a refusal as one line, exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        set_actor(f"cli:{ctx.info_name}")
+        try:
+            return super().invoke(ctx)
+        except SwitchyardError as error:
+            click.echo(f"Error: {error.message}", err=True)
+            ctx.exit(2)
+
+
+keys_group = Group("keys", help="The keys that encrypt the stored API keys.")
+users_group = Group("users", help="People who sign in.")
+tokens_group = Group("tokens", help="API tokens of programs.")
+
+
+def init_app(app: Flask) -> None:
+    """Register every command."""
+    for group in (keys_group, users_group, tokens_group):
+        app.cli.add_command(group)
+    app.cli.command("seed")(seed_command)
+    app.cli.command("setup")(setup_command)
+
+
+@AS_JSON
+def seed_command(as_json: bool) -> None:
+    """Make the default agent and its provider. Run it as often as you like."""
+    set_actor("cli:seed")
+    made = seed()
+    if as_json:
+        click.echo(json.dumps({"made": made}))
+    else:
+        click.echo(f"Made: {', '.join(made)}." if made else "Nothing to do: it is all there.")
+
+
+@AS_JSON
+def setup_command(as_json: bool) -> None:
+    """Migrate, seed, and make the first admin and the first client token where missing.
+
+    What is made is printed this once; what exists is left alone.
+    """
+    set_actor("cli:setup")
+    flask_migrate.upgrade()
+    crypto_state = keys.check_canary()
+    made = seed()
+    config = current_app.config
+    admin, password = accounts.ensure_admin(config["ADMIN_EMAIL"], config["ADMIN_PASSWORD"])
+    if config["ADMIN_TOKEN"]:
+        accounts.ensure_admin_token(config["ADMIN_TOKEN"])
+    report = {
+        "admin_email": admin.email,
+        "admin_password": password,
+        "client_token": accounts.ensure_client_token(),
+        "made": made,
+        "keys": crypto_state,
+    }
+    if as_json:
+        click.echo(json.dumps(report))
+        return
+    for name, value in report.items():
+        click.echo(f"{name}: {value}")
+
+
+@keys_group.command("status")
+@AS_JSON
+def keys_status(as_json: bool) -> None:
+    """How many stored keys each encryption key holds, and which rows do not open."""
+    report = keys.status()
+    _print_keys(report, as_json)
+    raise SystemExit(1 if report.unreadable else 0)
+
+
+@keys_group.command("rotate")
+@AS_JSON
+def keys_rotate(as_json: bool) -> None:
+    """Put every stored key under the first of ENCRYPTION_KEYS. Online; run again to resume."""
+    report = keys.rotate(progress=None if as_json else click.progressbar)
+    _print_keys(report, as_json)
+    raise SystemExit(1 if report.unreadable else 0)
+
+
+def _print_keys(report: keys.KeyReport, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(report._asdict()))
+        return
+    click.echo(f"Under the first key: {report.current}. Under older ones: {report.outdated}.")
+    for row in report.unreadable:
+        click.echo(f"Does not open, enter it again: {row}", err=True)
+
+
+@users_group.command("create")
+@click.argument("email")
+@click.option("--role", type=click.Choice([role.value for role in Role]), default="viewer")
+@click.password_option(help="Asked for when it is not given.")
+@AS_JSON
+def create_user(email: str, role: str, password: str, as_json: bool) -> None:
+    """Add somebody who may sign in."""
+    user = accounts.create_user(email, password, Role(role))
+    body = {"id": user.id, "email": user.email, "role": user.role.value}
+    click.echo(json.dumps(body) if as_json else f"Made {user.email} ({user.role.value}).")
+
+
+@tokens_group.command("create")
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice([scope.value for scope in Scope]),
+    default=[scope.value for scope in accounts.CLIENT_SCOPES],
+    help="May be given several times. Default: what an agent needs.",
+)
+@click.option("--agent", "agents", multiple=True, help="Bind the token to this agent_id.")
+@AS_JSON
+def create_token(
+    name: str, scopes: tuple[str, ...], agents: tuple[str, ...], as_json: bool
+) -> None:
+    """Make a token. It is printed this once."""
+    token, value = accounts.create_token(
+        name, tuple(Scope(s) for s in scopes), agents=list(agents) or None
+    )
+    body = {"id": token.id, "name": token.name, "token": value}
+    click.echo(json.dumps(body) if as_json else value)
+
+
+@tokens_group.command("revoke")
+@click.argument("token_id", type=int)
+@AS_JSON
+def revoke_token(token_id: int, as_json: bool) -> None:
+    """End a token's life."""
+    token = accounts.revoke_token(token_id)
+    click.echo(json.dumps({"id": token.id}) if as_json else f"Revoked {token.name}.")

@@ -1,0 +1,13 @@
+"""What every domain stands on. Knows no domain."""
+
+from flask import Flask
+
+
+def init_app(app: Flask) -> None:
+    """Logs, keys, database, hints."""
+    from app.core import crypto, db, jobs, logs
+
+    logs.init_app(app)
+    crypto.init_app(app)
+    db.init_app(app)
+    jobs.init_app(app)

@@ -1,0 +1,233 @@
+"""The one door to the database: types, naming, snapshots for reading, and the only commit.
+
+``reading()`` opens a read-only snapshot, so that a rev and the data read beside it agree; everything
+else writes. On SQLite a writer takes the write lock at once (BEGIN IMMEDIATE): a transaction that
+reads first and upgrades later fails immediately and ignores the busy time-out.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import event
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.orm import DeclarativeBase, Session, registry
+
+from app.core.errors import Conflict, Unavailable
+
+READING = "switchyard_reading"
+BUSY_SECONDS = 5
+
+Model = TypeVar("Model", bound="Base")
+
+
+class UtcDateTime(sa.TypeDecorator[datetime]):
+    """An aware instant in UTC. SQLite drops the zone, so it is put back on reading."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        # Flask-Admin's forms post naive times; they are meant in UTC.
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class ExactDecimal(sa.TypeDecorator[Decimal]):
+    """Money, exactly: NUMERIC(38, 18), and text on SQLite, where NUMERIC would go through a float."""
+
+    impl = sa.Numeric(38, 18)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(sa.String(60))
+        return dialect.type_descriptor(sa.Numeric(38, 18))
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if not value.is_finite():
+            raise ValueError("money is a finite number")
+        return format(value, "f") if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        return None if value is None else plain(Decimal(value))
+
+
+def plain(value: Decimal) -> Decimal:
+    """The same number without trailing zeros or exponent: 0.0050 and 5E-3 are both 0.005."""
+    return Decimal(format(value.normalize(), "f"))
+
+
+Json = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+"""JSON on both databases; None is SQL's NULL, not JSON's."""
+
+
+def text_enum(enum: type[StrEnum], name: str | None = None) -> sa.Enum:
+    """A StrEnum as checked text: portable, and a new member needs no ALTER TYPE.
+
+    ``name`` names the check where a table has two columns of the same enum.
+    """
+    return sa.Enum(
+        enum,
+        native_enum=False,
+        create_constraint=True,
+        length=32,
+        name=name or re.sub(r"(?<!^)(?=[A-Z])", "_", enum.__name__).lower(),
+        values_callable=lambda members: [member.value for member in members],
+    )
+
+
+class Base(DeclarativeBase):
+    """The base of every model. ``type_annotation_map`` must ride on the registry here."""
+
+    registry = registry(
+        metadata=sa.MetaData(
+            naming_convention={
+                "ix": "ix_%(column_0_label)s",
+                "uq": "uq_%(table_name)s_%(column_0_name)s",
+                "ck": "ck_%(table_name)s_%(constraint_name)s",
+                "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+                "pk": "pk_%(table_name)s",
+            }
+        ),
+        type_annotation_map={
+            datetime: UtcDateTime(),
+            Decimal: ExactDecimal(),
+            dict[str, Any]: Json,
+            list[str]: Json,
+        },
+    )
+
+
+db = SQLAlchemy(model_class=Base)
+
+
+def init_app(app: Flask) -> None:
+    """Bind the engine of DATABASE_URL and set its connections up."""
+    url = app.config["DATABASE_URL"]
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _engine_options(url)
+    db.init_app(app)
+    with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            _prepare_sqlite(db.engine)
+
+
+@contextmanager
+def reading(session: Session | None = None) -> Iterator[None]:
+    """A read-only snapshot for the length of the block; it is given back at the end."""
+    session = session or db.session()
+    start_reading(session)
+    try:
+        yield
+    finally:
+        session.rollback()
+
+
+def start_reading(session: Session) -> None:
+    """Open the snapshot; whoever ends the session's transaction (a request's teardown) ends it."""
+    if session.in_transaction():
+        raise RuntimeError("a read-only snapshot cannot start inside a transaction")
+    options: dict[str, Any] = {READING: True}
+    if session.get_bind().dialect.name == "postgresql":
+        options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    session.connection(execution_options=options)
+
+
+def commit() -> None:
+    """Commit the session: the only place that does. Raises Conflict or Unavailable."""
+    with _translated():
+        db.session.commit()
+
+
+def flush() -> None:
+    """Send the changes so far. Raises Conflict or Unavailable."""
+    with _translated():
+        db.session.flush()
+
+
+def lock(name: str) -> None:
+    """Hold a named lock until the transaction ends. SQLite has one writer anyway."""
+    if db.session.get_bind().dialect.name == "postgresql":
+        key = sa.func.hashtextextended(name, 0)
+        db.session.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+
+
+def referrers(row: Base) -> list[Base]:
+    """The rows that point at this one, over every mapped foreign key: who depends on it?"""
+    found: list[Base] = []
+    for mapper in Base.registry.mappers:
+        for column in mapper.local_table.columns:
+            if column.references(row.__table__.c.id):
+                query = sa.select(mapper.class_).where(column == row.id)  # type: ignore[attr-defined]
+                found.extend(db.session.scalars(query))
+    return found
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        db.session.rollback()
+        raise Conflict(_conflict_message(error)) from None
+    except OperationalError:
+        db.session.rollback()
+        raise Unavailable("The database is busy or away; nothing was saved.") from None
+
+
+def _conflict_message(error: IntegrityError) -> str:
+    """Say what clashed without showing a value: the driver's own text may contain one."""
+    diagnostics = getattr(error.orig, "diag", None)
+    name = getattr(diagnostics, "constraint_name", None) or str(error.orig)
+    if "FOREIGN KEY" in name or name.startswith("fk_"):
+        return "It refers to something that is gone, or something still refers to it."
+    for table in Base.metadata.tables.values():
+        for column in table.columns:
+            if f"{table.name}.{column.name}" in name or name == f"uq_{table.name}_{column.name}":
+                return f"The {column.name} is taken by another row of {table.name}."
+    return "It clashes with what is stored."
+
+
+def _engine_options(url: str) -> dict[str, Any]:
+    # Parameters of a failed statement may be keys and prompts: they stay out of every message.
+    options: dict[str, Any] = {"hide_parameters": True, "pool_size": 20, "max_overflow": 80}
+    if url.startswith("sqlite"):
+        return options | {"connect_args": {"timeout": BUSY_SECONDS}}
+    settings = f"-c lock_timeout={BUSY_SECONDS}s -c idle_in_transaction_session_timeout=10s"
+    keepalives = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5}
+    return options | {
+        "pool_pre_ping": True,
+        "connect_args": {"connect_timeout": 5, "options": settings, **keepalives},
+    }
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # SQLAlchemy says BEGIN, not the driver
+        for pragma in ("journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        read_only = connection.get_execution_options().get(READING, False)
+        connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}")
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

@@ -1,0 +1,122 @@
+"""The stored keys as a whole: the canary, how many are sealed by what, putting all under the first.
+
+Whatever holds a sealed secret is found by its column's name, so that a new model needs no line here.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from app.core.crypto import KeyUnreadable, keyring
+from app.core.db import Base, commit, db, lock
+from app.core.models import EncryptionCanary
+from app.settings import SettingsError
+
+SEALED_COLUMN = "api_key_sealed"
+CANARY = {"text": "switchyard"}
+PURPOSE = "canary"
+
+
+class KeyReport(NamedTuple):
+    """How the stored keys stand. ``unreadable`` names rows; nothing of them is ever wiped."""
+
+    current: int
+    outdated: int
+    unreadable: list[str]
+
+
+def check_canary() -> str:
+    """Seal the canary on the first start, open it on every later one.
+
+    Raises SettingsError where ENCRYPTION_KEYS are not the keys of this database.
+    """
+    lock("canary")
+    canary = db.session.get(EncryptionCanary, 1)
+    if canary is None:
+        db.session.add(EncryptionCanary(id=1, sealed=keyring().seal(PURPOSE, CANARY)))
+        commit()
+        return "made"
+    sealed = canary.sealed
+    db.session.rollback()
+    verify_canary(sealed)
+    return "ok"
+
+
+def verify_canary(sealed: str) -> None:
+    """Raises SettingsError unless one of ENCRYPTION_KEYS opens the canary."""
+    try:
+        keyring().open(PURPOSE, sealed)
+    except KeyUnreadable:
+        raise SettingsError(
+            "ENCRYPTION_KEYS: none of them is this database's key. Put the old key back (behind "
+            "the new one, if you meant to rotate), then run `flask keys rotate`."
+        ) from None
+
+
+def status() -> KeyReport:
+    """Count what is sealed by the first key, by older ones, and name what none of them opens."""
+    current = outdated = 0
+    unreadable = []
+    for model, row in _sealed_rows():
+        sealed = getattr(row, SEALED_COLUMN)
+        if keyring().is_current(model.entity, sealed):
+            current += 1
+        elif _opens(model.entity, sealed):
+            outdated += 1
+        else:
+            unreadable.append(f"{model.entity} {row.id} ({row.root.root_name})")
+    db.session.rollback()
+    return KeyReport(current, outdated, unreadable)
+
+
+def rotate(progress: Callable[..., Any] | None = None) -> KeyReport:
+    """Seal everything with the first key, row by row, each in a transaction of its own.
+
+    It can stop at any point and be run again; agents are served all the while.
+    """
+    ids = [(model, row.id) for model, row in _sealed_rows()]
+    db.session.rollback()
+    with progress(ids, label="Rotating") if progress else nullcontext(ids) as steps:
+        for model, row_id in steps:
+            _rotate_row(model, row_id)
+    _rotate_canary()
+    return status()
+
+
+def _rotate_row(model: Any, row_id: int) -> None:
+    row = db.session.get(model, row_id, with_for_update=True)
+    sealed = getattr(row, SEALED_COLUMN, None)
+    if sealed is None or keyring().is_current(model.entity, sealed):
+        db.session.rollback()
+        return
+    try:
+        setattr(row, SEALED_COLUMN, keyring().rotate(model.entity, sealed))
+    except KeyUnreadable:
+        db.session.rollback()  # named in the report, and left as it is
+        return
+    commit()
+
+
+def _rotate_canary() -> None:
+    canary = db.session.get(EncryptionCanary, 1)
+    if canary is not None and not keyring().is_current(PURPOSE, canary.sealed):
+        canary.sealed = keyring().rotate(PURPOSE, canary.sealed)
+    commit()
+
+
+def _sealed_rows() -> Iterator[tuple[Any, Any]]:
+    for mapper in Base.registry.mappers:
+        if SEALED_COLUMN in mapper.columns:
+            column = getattr(mapper.class_, SEALED_COLUMN)
+            for row in db.session.scalars(sa.select(mapper.class_).where(column.is_not(None))):
+                yield mapper.class_, row
+
+
+def _opens(purpose: str, sealed: str) -> bool:
+    try:
+        keyring().open(purpose, sealed)
+    except KeyUnreadable:
+        return False
+    return True

@@ -1,0 +1,125 @@
+"""REST furniture that every domain's api.py shares: strict bodies, schemas, pages, ETags, limits."""
+
+from typing import Any, ClassVar
+
+import marshmallow as ma
+import sqlalchemy as sa
+from flask import Request, Response, jsonify, request
+from flask_smorest import Blueprint as SmorestBlueprint
+from marshmallow import fields, validate
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import BadRequest, PreconditionFailed, UnsupportedMediaType
+
+from app.core import strict_json
+from app.core.db import db
+
+MAX_ID = 2**31 - 1
+MAX_PAGE_SIZE = 200
+
+
+class StrictParser(FlaskParser):
+    """Bodies are JSON, said to be JSON, and strict JSON."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION: ClassVar[dict[str, str | None]] = {
+        "json": ma.RAISE,
+        "query": ma.RAISE,
+        "headers": ma.EXCLUDE,
+    }
+
+    def load_json(self, req: Request, schema: ma.Schema) -> Any:
+        if not req.is_json:
+            raise UnsupportedMediaType(
+                "Send the body as JSON, with Content-Type: application/json."
+            )
+        try:
+            return strict_json.loads(req.get_data())
+        except (ValueError, RecursionError) as error:
+            raise BadRequest(str(error)) from None
+
+
+class Blueprint(SmorestBlueprint):
+    """A smorest blueprint with the strict parser."""
+
+    ARGUMENTS_PARSER = StrictParser()
+
+
+class Schema(ma.Schema):
+    """Unknown fields are refused, and fields come out in the order they are declared."""
+
+    class Meta:
+        unknown = ma.RAISE
+
+
+class Text(fields.String):
+    """Text without null characters, which PostgreSQL does not store, and of bounded length."""
+
+    def __init__(self, *, max_length: int, min_length: int = 0, **kwargs: Any) -> None:
+        super().__init__(validate=validate.Length(min=min_length, max=max_length), **kwargs)
+
+
+class Number(fields.Float):
+    """A JSON number: no text, no boolean, no NaN."""
+
+    def __init__(self, *, low: float, high: float, **kwargs: Any) -> None:
+        super().__init__(allow_nan=False, validate=validate.Range(low, high), **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.make_error("invalid")
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class WholeNumber(fields.Integer):
+    """A JSON integer: 1.9, "1_000" and true are not."""
+
+    def __init__(self, *, low: int, high: int = MAX_ID, **kwargs: Any) -> None:
+        super().__init__(strict=True, validate=validate.Range(low, high), **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.make_error("invalid")
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class Flag(fields.Boolean):
+    """true or false, and nothing that merely looks like it."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid")
+        return value
+
+
+class PageArgs(Schema):
+    """``?page=&page_size=`` of every list."""
+
+    page = fields.Integer(load_default=1, validate=validate.Range(1, 1_000_000))
+    page_size = fields.Integer(load_default=50, validate=validate.Range(1, MAX_PAGE_SIZE))
+    search = Text(max_length=128, load_default=None)
+
+
+def paged(query: sa.Select[Any], args: dict[str, Any]) -> tuple[list[Any], int]:
+    """One page of a query, and how many rows it has in all."""
+    count = sa.select(sa.func.count()).select_from(query.order_by(None).subquery())
+    total = db.session.scalar(count) or 0
+    page = query.limit(args["page_size"]).offset((args["page"] - 1) * args["page_size"])
+    return list(db.session.scalars(page).unique()), total
+
+
+def with_etag(body: dict[str, Any], etag: str | int, status: int = 200) -> Response:
+    """An answer that carries its ETag, for a later ``If-Match``."""
+    response: Response = jsonify(body)
+    response.status_code = status
+    response.set_etag(str(etag))
+    return response
+
+
+def expected_version() -> int | None:
+    """The row version that ``If-Match`` insists on, or None where any will do."""
+    tags = request.if_match
+    if not tags or tags.star_tag:
+        return None
+    text = next(iter(tags.as_set(include_weak=True)), "").removeprefix("W/").strip('"')
+    if not text.isascii() or not text.isdigit():
+        raise PreconditionFailed("If-Match is not the ETag of this resource.")
+    return int(text[:18])

@@ -1,0 +1,1 @@
+"""Are the providers reachable? Checks, their states and their history."""

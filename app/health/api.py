@@ -1,0 +1,32 @@
+"""REST: the checks of P2."""
+
+from typing import Any
+
+from app.accounts.gate import Permission, requires
+from app.core.rest import MAX_ID, Blueprint, PageArgs, paged
+from app.health import services
+from app.health.schemas import CheckList
+from app.providers.schemas import ProviderOut
+from app.providers.services import get_provider
+
+blueprint = Blueprint("health", __name__, description="Are the providers reachable?")
+ID = f"<int(max={MAX_ID}):provider_id>"
+
+
+@blueprint.route(f"/providers/{ID}/validate", methods=["POST"])
+@requires(Permission.OPERATE)
+@blueprint.response(202, ProviderOut)
+def validate_provider(provider_id: int) -> Any:
+    """Check it now: a worker does, and the status is pushed when it settles."""
+    return services.request_check(provider_id)
+
+
+@blueprint.route(f"/providers/{ID}/checks")
+@requires(Permission.READ)
+@blueprint.arguments(PageArgs, location="query")
+@blueprint.response(200, CheckList)
+def list_checks(args: dict[str, Any], provider_id: int) -> dict[str, Any]:
+    """The provider's checks, newest first."""
+    get_provider(provider_id)
+    checks, total = paged(services.checks_query(provider_id), args)
+    return {"checks": checks, "total": total}

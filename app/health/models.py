@@ -1,0 +1,25 @@
+"""Provider checks: what was seen, when, how long it took."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.db import Base, text_enum
+from app.providers.models import ValidationStatus
+
+
+class ProviderCheck(Base):
+    """The outcome of one check of one provider."""
+
+    __tablename__ = "provider_checks"
+    __table_args__ = (sa.Index("ix_provider_checks_provider", "provider_id", "started_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    provider_id: Mapped[int] = mapped_column(sa.ForeignKey("providers.id", ondelete="CASCADE"))
+    started_at: Mapped[datetime]
+    latency_ms: Mapped[int]
+    status: Mapped[ValidationStatus] = mapped_column(text_enum(ValidationStatus))
+    http_status: Mapped[int | None] = mapped_column(default=None)
+    error: Mapped[str | None] = mapped_column(sa.String(500), default=None)
+    model_count: Mapped[int | None] = mapped_column(default=None)

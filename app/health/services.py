@@ -1,0 +1,243 @@
+"""Checks of providers: asked for, claimed by a lease, run outside any transaction, recorded.
+
+A save is itself the request (``providers.services.schedule_check``); its nudge is only a hint, the
+sweep finds what a lost one left. ``check_id`` says which check counts: a result that carries
+another one comes too late. ``check_lease_until`` says until when the sweep leaves a provider alone.
+"""
+
+import logging
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from flask import current_app
+
+from app.core.clock import utcnow
+from app.core.crypto import KeyUnreadable, Secret
+from app.core.db import commit, db
+from app.core.http import Outbound
+from app.core.jobs import nudge_after_commit
+from app.health.models import ProviderCheck
+from app.health.states import SETTLED, Event, next_status
+from app.providers.adapters import Adapter, ProbeResult, Target, get_adapter
+from app.providers.keys import environment_key
+from app.providers.models import Provider, ValidationStatus
+from app.providers.services import CHECK_JOB, get_provider, schedule_check
+
+CLAIM_MARGIN = timedelta(seconds=20)
+"""How much longer than the deadline of its request a check may take before it counts as dead."""
+QUEUE_LEASE = timedelta(seconds=15)
+"""How long the sweep waits for a worker to take what it has put into the queue."""
+SWEEP_LIMIT = 500
+ERROR_LIMIT = 500
+KEEP_FOR = timedelta(days=30)
+KEEP_CHECKS = 2000
+
+NO_KEY = "It needs an API key and has none, so it is not checked."
+KEY_UNREADABLE = "Its key cannot be read any more: the key must be entered again."
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One worker's right to check one provider, with all it needs to do so."""
+
+    provider_id: int
+    check_id: str
+    started_at: datetime
+    adapter: Adapter
+    target: Target
+    hindrance: str | None = None
+    """Why there is nothing to probe."""
+
+
+def request_check(provider_id: int) -> Provider:
+    """Ask for a check, as a save does. Raises NotFound."""
+    provider = get_provider(provider_id, for_update=True)
+    schedule_check(provider)
+    commit()
+    return provider
+
+
+def checks_query(provider_id: int) -> sa.Select[Any]:
+    """The provider's checks, newest first."""
+    return (
+        sa.select(ProviderCheck)
+        .where(ProviderCheck.provider_id == provider_id)
+        .order_by(ProviderCheck.started_at.desc(), ProviderCheck.id.desc())
+    )
+
+
+def run_check(provider_id: int) -> bool:
+    """Check the provider if that is due and nobody else does; whether a result was recorded."""
+    claim = claim_check(provider_id, utcnow())
+    if claim is None:
+        return False
+    db.session.remove()  # no connection is held while the provider takes its time
+    began = time.perf_counter()
+    result = _probe(claim)
+    return record_result(claim, result, round((time.perf_counter() - began) * 1000))
+
+
+def claim_check(provider_id: int, now: datetime) -> Claim | None:
+    """Take a due check, or None: nothing is due, or another worker has it."""
+    free = sa.or_(Provider.check_id.is_(None), Provider.check_lease_until <= now)
+    query = sa.select(Provider).where(Provider.id == provider_id, _is_due(now), free)
+    provider = db.session.scalar(_locked(query))
+    if provider is None:
+        db.session.rollback()
+        return None
+    adapter = get_adapter(provider.type, provider.capability)
+    key, hindrance = _find_key(provider)
+    if key is None and hindrance is None and adapter.needs_key:
+        _leave_unchecked(provider, now)
+        return None
+    provider.validation_status = next_status(provider.validation_status, Event.CLAIMED)
+    provider.check_id = uuid.uuid4().hex
+    provider.check_lease_until = now + _deadline() + CLAIM_MARGIN
+    target = Target(provider.base_url, key, dict(provider.options))
+    claim = Claim(provider.id, provider.check_id, now, adapter, target, hindrance)
+    commit()
+    return claim
+
+
+def record_result(claim: Claim, result: ProbeResult, latency_ms: int) -> bool:
+    """Store what a check saw; False where a save, a request or another check has voided it."""
+    query = sa.select(Provider).where(Provider.id == claim.provider_id).with_for_update()
+    provider = db.session.scalar(query.execution_options(populate_existing=True))
+    if provider is None or provider.check_id != claim.check_id:
+        db.session.rollback()
+        log.info("provider %s: result of a void check ignored", claim.provider_id)
+        return False
+    event = Event.SUCCEEDED if result.ok else Event.FAILED
+    status = next_status(provider.validation_status, event)
+    error = result.error[:ERROR_LIMIT] if result.error else None
+    db.session.add(
+        ProviderCheck(
+            provider_id=provider.id,
+            started_at=claim.started_at,
+            latency_ms=latency_ms,
+            status=status,
+            http_status=result.http_status,
+            error=error,
+            model_count=None if result.models is None else len(result.models),
+        )
+    )
+    provider.validation_status = status
+    provider.last_checked_at = utcnow()
+    provider.latency_ms = latency_ms
+    provider.last_error = error
+    provider.check_id = provider.check_lease_until = None
+    if result.models is not None:
+        provider.models = list(result.models)
+    _settle(provider, status)
+    _prune(provider.id)
+    commit()
+    return True
+
+
+def find_due(now: datetime) -> list[Provider]:
+    """The providers that somebody should check now, those waiting longest first, locked."""
+    left_alone = sa.or_(Provider.check_lease_until.is_(None), Provider.check_lease_until <= now)
+    query = (
+        sa.select(Provider)
+        .where(_is_due(now), left_alone)
+        .order_by(Provider.last_checked_at.asc().nulls_first(), Provider.id)
+        .limit(SWEEP_LIMIT)
+    )
+    return list(db.session.scalars(_locked(query)))
+
+
+def sweep() -> int:
+    """Queue every check that is due and not queued yet; how many there were.
+
+    It finds new saves whose nudge was lost, checks whose worker died, and those whose time has come.
+    """
+    now = utcnow()
+    due = find_due(now)
+    for provider in due:
+        provider.check_id = None  # of a worker that died: should it live, it comes too late
+        provider.check_lease_until = now + QUEUE_LEASE
+        nudge_after_commit(db.session(), CHECK_JOB, provider.id)
+    commit()
+    return len(due)
+
+
+def _is_due(now: datetime) -> sa.ColumnElement[bool]:
+    interval = timedelta(seconds=current_app.config["HEALTH_CHECK_INTERVAL"])
+    waiting = Provider.validation_status.in_(
+        (ValidationStatus.PENDING, ValidationStatus.VALIDATING)
+    )
+    aged = sa.and_(
+        Provider.is_active,
+        Provider.validation_status.in_(SETTLED),
+        Provider.last_checked_at <= now - interval,
+    )
+    return sa.or_(waiting, aged)
+
+
+def _locked(query: sa.Select[Any]) -> sa.Select[Any]:
+    # A row that somebody else holds is being saved or claimed: there is nothing to wait for.
+    return query.with_for_update(skip_locked=True).execution_options(populate_existing=True)
+
+
+def _find_key(provider: Provider) -> tuple[Secret | None, str | None]:
+    """The provider's own key, else the server's; and what is wrong with it."""
+    try:
+        if provider.api_key_set:
+            return provider.open_api_key(), None
+        fallback = environment_key(provider.type)
+        return (fallback.open() if fallback else None), None
+    except KeyUnreadable:
+        return None, KEY_UNREADABLE
+
+
+def _leave_unchecked(provider: Provider, now: datetime) -> None:
+    """Say that a key is missing, and look again much later: a save comes with its own nudge."""
+    provider.validation_status = next_status(provider.validation_status, Event.REQUESTED)
+    provider.last_error = NO_KEY
+    provider.check_id = None
+    interval = timedelta(seconds=current_app.config["HEALTH_CHECK_INTERVAL"])
+    provider.check_lease_until = now + interval
+    _settle(provider, ValidationStatus.PENDING)
+    commit()
+
+
+def _probe(claim: Claim) -> ProbeResult:
+    if claim.hindrance:
+        return ProbeResult(False, error=claim.hindrance)
+    http = Outbound.from_config(current_app.config)
+    try:
+        return claim.adapter.probe(claim.target, http)
+    except Exception as error:
+        # An adapter's bug must not leave the provider validating for ever. Its text may hold a key.
+        log.error("provider %s: adapter raised %s", claim.provider_id, type(error).__name__)
+        return ProbeResult(False, error=f"The check itself failed ({type(error).__name__}).")
+
+
+def _settle(provider: Provider, status: ValidationStatus) -> None:
+    """Only a turn is a change: set to the same value, the tracker would not mind, but a reader."""
+    if provider.settled_status == status:
+        return
+    log.info("provider %s: %s -> %s", provider.id, provider.settled_status, status)
+    provider.settled_status = status
+
+
+def _prune(provider_id: int) -> None:
+    """Bound the history by age and by number."""
+    query = checks_query(provider_id).with_only_columns(ProviderCheck.started_at)
+    surplus = db.session.scalar(query.offset(KEEP_CHECKS).limit(1))
+    oldest = max(filter(None, (surplus, utcnow() - KEEP_FOR)))
+    db.session.execute(
+        sa.delete(ProviderCheck).where(
+            ProviderCheck.provider_id == provider_id, ProviderCheck.started_at <= oldest
+        )
+    )
+
+
+def _deadline() -> timedelta:
+    return timedelta(seconds=current_app.config["OUTBOUND_DEADLINE"])

@@ -1,0 +1,20 @@
+"""Every domain's models, in one import, for Alembic and for `core.db.referrers`."""
+
+from app.accounts.models import ApiToken, User
+from app.agents.models import Agent, LLMConfig
+from app.changes.models import Change, ConfigState
+from app.core.models import EncryptionCanary
+from app.health.models import ProviderCheck
+from app.providers.models import Provider
+
+__all__ = [
+    "Agent",
+    "ApiToken",
+    "Change",
+    "ConfigState",
+    "EncryptionCanary",
+    "LLMConfig",
+    "Provider",
+    "ProviderCheck",
+    "User",
+]

@@ -1,0 +1,57 @@
+"""O1: is the process alive, and is everything it needs there? Both answer without login."""
+
+from functools import cache
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic.script import ScriptDirectory
+from flask import Blueprint, current_app, jsonify
+from flask.typing import ResponseReturnValue
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.core import heartbeat
+from app.core.db import db, reading
+from app.core.redis import connect
+
+blueprint = Blueprint("probes", __name__)
+
+
+@blueprint.get("/healthz")
+def healthz() -> ResponseReturnValue:
+    """The process answers."""
+    return jsonify({"status": "ok"})
+
+
+@blueprint.get("/readyz")
+def readyz() -> ResponseReturnValue:
+    """Database, migrations, Redis and a worker: 200 when all are there, 503 naming each part."""
+    parts = {**_database(), **_redis()}
+    ready = all(state == "ok" for state in parts.values())
+    body = {"status": "ok" if ready else "unavailable", **parts}
+    return jsonify(body), 200 if ready else 503
+
+
+def _database() -> dict[str, str]:
+    try:
+        with reading():
+            current = db.session.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    except SQLAlchemyError:
+        return {"database": "unreachable", "migrations": "unknown"}
+    return {"database": "ok", "migrations": "ok" if current == _newest_migration() else "pending"}
+
+
+def _redis() -> dict[str, str]:
+    try:
+        with connect(current_app.config["REDIS_URL"]) as redis:
+            redis.ping()
+            worker = heartbeat.is_alive(redis)
+    except RedisError:
+        return {"redis": "unreachable", "worker": "unknown"}
+    return {"redis": "ok", "worker": "ok" if worker else "no heartbeat"}
+
+
+@cache
+def _newest_migration() -> str | None:
+    folder = Path(current_app.root_path).parent / "migrations"
+    return ScriptDirectory(str(folder)).get_current_head()

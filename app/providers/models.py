@@ -1,0 +1,73 @@
+"""Provider: an endpoint with credentials. Health owns the transitions of its status."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.changes.tracker import TrackedRoot, settled, tracked
+from app.core.db import Base, Json, text_enum
+from app.providers.keys import HoldsKey
+
+
+class Capability(StrEnum):
+    """What an endpoint does."""
+
+    LLM = "llm"
+    TTS = "tts"
+    STT = "stt"
+
+
+class ValidationStatus(StrEnum):
+    """Where a provider stands between a save and its check."""
+
+    PENDING = "pending"
+    VALIDATING = "validating"
+    CONNECTED = "connected"
+    ERROR = "error"
+
+
+class Provider(HoldsKey, TrackedRoot, Base):
+    """An endpoint with credentials. ``base_url`` holds the version path and is handed out verbatim."""
+
+    __tablename__ = "providers"
+    __table_args__ = (
+        sa.CheckConstraint("length(name) BETWEEN 1 AND 128", name="name_length"),
+        sa.CheckConstraint("latency_ms >= 0", name="latency"),
+    )
+    entity = "provider"
+
+    name: Mapped[str] = tracked(sa.String(128), unique=True)
+    type: Mapped[str] = tracked(sa.String(32), index=True)
+    capability: Mapped[Capability] = tracked(text_enum(Capability), default=Capability.LLM)
+    base_url: Mapped[str] = tracked(sa.String(2048))
+    options: Mapped[dict[str, Any]] = tracked(Json, default=dict)
+    is_active: Mapped[bool] = tracked(default=True)
+
+    validation_status: Mapped[ValidationStatus] = mapped_column(
+        text_enum(ValidationStatus), default=ValidationStatus.PENDING, index=True
+    )
+    settled_status: Mapped[ValidationStatus] = settled(
+        text_enum(ValidationStatus, "settled_status"), default=ValidationStatus.PENDING
+    )
+    """``validation_status`` without its comings and goings: what clients are told."""
+    last_checked_at: Mapped[datetime | None] = mapped_column(default=None)
+    latency_ms: Mapped[int | None] = mapped_column(default=None)
+    last_error: Mapped[str | None] = mapped_column(sa.String(500), default=None)
+    models: Mapped[list[str] | None] = mapped_column(Json, default=None)
+    """The model names that the last good check listed; null = never listed."""
+
+    check_id: Mapped[str | None] = mapped_column(sa.String(32), default=None)
+    """The check under way. A save clears it, so that its result comes too late to count."""
+    check_lease_until: Mapped[datetime | None] = mapped_column(default=None)
+    """Until then nobody else checks: a worker that died is replaced after it."""
+
+    @property
+    def root_name(self) -> str:
+        return self.name
+
+    @property
+    def key_origin_url(self) -> str:
+        return self.base_url

@@ -1,0 +1,152 @@
+"""The verbs of providers. A save is itself the request for a check: health finds it."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.changes.tracker import Tracked
+from app.core.crypto import Secret, origin_of
+from app.core.db import commit, db, referrers
+from app.core.errors import Conflict, Invalid, NotFound, Stale
+from app.core.jobs import nudge_after_commit
+from app.providers.adapters import get_adapter, list_types
+from app.providers.models import Capability, Provider, ValidationStatus
+
+CHECK_JOB = "health.check"
+REACHED_BY = ("type", "capability", "base_url", "options", "is_active")
+"""After a change of any of these, or of the key, the last check says nothing any more."""
+
+
+def get_provider(provider_id: int, *, for_update: bool = False) -> Provider:
+    """The provider with this id. Raises NotFound."""
+    provider = db.session.get(Provider, provider_id, with_for_update=for_update or None)
+    if provider is None:
+        raise NotFound("There is no such provider.")
+    return provider
+
+
+def list_query(args: dict[str, Any]) -> sa.Select[Any]:
+    """Providers by name, filtered by type, status, activity and a part of the name."""
+    query = sa.select(Provider).order_by(Provider.name, Provider.id)
+    if args.get("type"):
+        query = query.where(Provider.type == args["type"])
+    if args.get("status"):
+        query = query.where(Provider.validation_status == args["status"])
+    if args.get("is_active") is not None:
+        query = query.where(Provider.is_active == args["is_active"])
+    if args.get("search"):
+        query = query.where(Provider.name.icontains(args["search"], autoescape=True))
+    return query
+
+
+def find_for_type(provider_type: str) -> Provider | None:
+    """The active LLM provider named like the type, else the one of that type with the lowest id."""
+    query = (
+        sa.select(Provider)
+        .where(Provider.is_active, Provider.capability == Capability.LLM)
+        .where(Provider.type == provider_type)
+        .order_by(sa.case((Provider.name == provider_type, 0), else_=1), Provider.id)
+    )
+    return db.session.scalars(query.limit(1)).first()
+
+
+def find_by_name(name: str) -> Provider | None:
+    """The provider with this name."""
+    return db.session.scalar(sa.select(Provider).where(Provider.name == name))
+
+
+def create_provider(data: dict[str, Any]) -> Provider:
+    """Store a provider and schedule its check. Raises Invalid, Conflict."""
+    provider = add_provider(data)
+    commit()
+    return provider
+
+
+def add_provider(data: dict[str, Any]) -> Provider:
+    """The same within a larger transaction: flushed, not committed."""
+    adapter = get_adapter(data["type"], Capability(data.get("capability", "llm")))
+    base_url = data.get("base_url") or adapter.default_base_url
+    if base_url is None:
+        raise Invalid.field("base_url", f"The type {adapter.type} has no usual endpoint: name one.")
+    provider = Provider(
+        name=data["name"],
+        type=adapter.type,
+        capability=adapter.capability,
+        base_url=base_url,
+        options=data.get("options") or {},
+        is_active=data.get("is_active", True),
+    )
+    if data.get("api_key"):
+        provider.set_api_key(Secret(data["api_key"]))
+    db.session.add(provider)
+    db.session.flush()
+    schedule_check(provider)
+    return provider
+
+
+def update_provider(
+    provider_id: int, data: dict[str, Any], expected_version: int | None = None
+) -> Provider:
+    """Change the sent fields. Raises NotFound, Stale, Invalid, Conflict.
+
+    A key is for one origin: moving ``base_url`` elsewhere needs the key in the same request.
+    """
+    provider = get_provider(provider_id, for_update=True)
+    check_version(provider.version, expected_version)
+    adapter = get_adapter(
+        data.get("type", provider.type), Capability(data.get("capability", provider.capability))
+    )
+    base_url = data.get("base_url", provider.base_url)
+    moved = origin_of(base_url) != origin_of(provider.base_url)
+    if moved and provider.api_key_set and "api_key" not in data:
+        raise Invalid.field(
+            "api_key",
+            "The new base_url is another origin: send the api_key for it (or null to clear it).",
+        )
+    sent = {name: data[name] for name in ("name", "options", "is_active") if name in data}
+    sent |= {"type": adapter.type, "capability": adapter.capability, "base_url": base_url}
+    changed = {name: value for name, value in sent.items() if getattr(provider, name) != value}
+    for name, value in changed.items():
+        setattr(provider, name, value)
+    if "api_key" in data:
+        provider.set_api_key(Secret(data["api_key"]) if data["api_key"] else None)
+    if "api_key" in data or any(name in changed for name in REACHED_BY):
+        provider.settled_status = ValidationStatus.PENDING
+    schedule_check(provider)
+    commit()
+    return provider
+
+
+def delete_provider(provider_id: int, expected_version: int | None = None) -> None:
+    """Remove a provider that nothing uses. Raises NotFound, Stale, Conflict naming its users."""
+    provider = get_provider(provider_id, for_update=True)
+    check_version(provider.version, expected_version)
+    if users := used_by(provider):
+        raise Conflict(f"The provider is used by: {', '.join(users)}.")
+    db.session.delete(provider)
+    commit()
+
+
+def used_by(provider: Provider) -> list[str]:
+    """The agents (or whatever else points here) that depend on the provider, by name."""
+    rows = (row for row in referrers(provider) if isinstance(row, Tracked))
+    return sorted({row.root.root_name for row in rows})
+
+
+def check_version(version: int, expected: int | None) -> None:
+    """Raises Stale where the caller read an older row than the one that is stored."""
+    if expected is not None and expected != version:
+        raise Stale(f"It was changed since you read it (yours {expected}, now {version}).")
+
+
+def type_choices() -> list[tuple[str, str]]:
+    """Every LLM type with its label, for forms."""
+    return [(name, get_adapter(name).label) for name in list_types()]
+
+
+def schedule_check(provider: Provider) -> None:
+    """Ask for a check once the transaction is committed; the result of one under way is void."""
+    provider.validation_status = ValidationStatus.PENDING
+    provider.check_id = None
+    provider.check_lease_until = None
+    nudge_after_commit(db.session(), CHECK_JOB, provider.id)

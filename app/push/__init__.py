@@ -1,0 +1,6 @@
+"""Change push."""
+
+from flask import Flask
+
+
+def init_app(app: Flask) -> None: ...

@@ -1,0 +1,3 @@
+from app.core.rest import Blueprint
+
+blueprint = Blueprint("sync", __name__)

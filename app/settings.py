@@ -1,0 +1,228 @@
+"""Every setting: its name, its default, its help. docs/settings.md is tested against this file."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+SOCKET_PATH_LIMIT = 100  # bytes; past about 107 a Unix socket can be made but not reached
+SECRETS_FILE = "secrets.env"
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message names it and its fix."""
+
+
+class Setting(NamedTuple):
+    """One setting. ``parse`` turns the environment's text into the value, or raises ValueError."""
+
+    name: str
+    default: Any
+    parse: Callable[[str], Any]
+    help: str
+    secret: bool = False
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return value
+
+    parse.__doc__ = f"a whole number from {low} to {high}"
+    return parse
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError
+        return text
+
+    parse.__doc__ = "one of " + ", ".join(allowed)
+    return parse
+
+
+def _boolean(text: str) -> bool:
+    """true or false"""
+    if text.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if text.lower() in {"0", "false", "no", "off", ""}:
+        return False
+    raise ValueError
+
+
+def _comma_list(text: str) -> tuple[str, ...]:
+    """a comma-separated list"""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _database_url(text: str) -> str:
+    """a SQLAlchemy URL: sqlite:///path or postgresql://user:password@host/name"""
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise ValueError from error
+    if url.get_backend_name() == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    elif url.get_backend_name() != "sqlite":
+        raise ValueError
+    return url.render_as_string(hide_password=False)
+
+
+def _redis_url(text: str) -> str:
+    """redis://host:port/db, rediss://... or unix:///path/redis.sock"""
+    if not text.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError
+    return text
+
+
+def _long_secret(text: str) -> str:
+    """at least 32 characters"""
+    if len(text) < 32:
+        raise ValueError
+    return text
+
+
+def _password(text: str) -> str:
+    """at least 8 characters"""
+    if len(text) < 8:
+        raise ValueError
+    return text
+
+
+SETTINGS = (
+    Setting("DATA_DIR", "instance", str, "Folder of the embedded database, the keys and the logs."),
+    Setting("HOST", "127.0.0.1", str, "Address the web server listens on."),
+    Setting("PORT", 8000, _integer(1, 65535), "Port the web server listens on."),
+    Setting(
+        "DATABASE_URL",
+        None,
+        _database_url,
+        "Where the truth is kept. Default: SQLite in DATA_DIR; production: PostgreSQL.",
+    ),
+    Setting(
+        "REDIS_URL",
+        None,
+        _redis_url,
+        "Hints and the job queue. Default: the embedded Redis on a Unix socket.",
+    ),
+    Setting(
+        "ENCRYPTION_KEYS",
+        (),
+        _comma_list,
+        "Fernet keys, comma-separated: the first encrypts, all decrypt. Made by `make up`.",
+        secret=True,
+    ),
+    Setting("ENCRYPTION_KEY", None, str, "One Fernet key, where one is enough.", secret=True),
+    Setting(
+        "SECRET_KEY",
+        None,
+        _long_secret,
+        "Signs the admin's session cookie. Made by `make up`.",
+        secret=True,
+    ),
+    Setting(
+        "SECURITY_PASSWORD_SALT",
+        None,
+        _long_secret,
+        "Peppers the password hashes. Made by `make up`.",
+        secret=True,
+    ),
+    Setting("ADMIN_EMAIL", "admin@example.com", str, "E-mail of the first admin."),
+    Setting(
+        "ADMIN_PASSWORD",
+        None,
+        _password,
+        "Password of the first admin. Default: made up and printed once.",
+        secret=True,
+    ),
+    Setting(
+        "ADMIN_TOKEN",
+        None,
+        _long_secret,
+        "An unbound API token with scope `admin`, kept as a hash only.",
+        secret=True,
+    ),
+    Setting("SESSION_COOKIE_SECURE", False, _boolean, "Send the cookie over HTTPS only."),
+    Setting("TRUSTED_PROXIES", 0, _integer(0, 10), "Reverse proxies whose X-Forwarded-* count."),
+    Setting("RATE_LIMIT_API", "6000 per minute", str, "Requests of one API token."),
+    Setting("RATE_LIMIT_LOGIN", "10 per minute", str, "Logins of one account and address."),
+    Setting(
+        "OUTBOUND_ALLOW",
+        ("127.0.0.1:11434",),
+        _comma_list,
+        "Private host:port pairs that providers may use; port * allowed. Ollama's is on.",
+    ),
+    Setting("OUTBOUND_DEADLINE", 10, _integer(1, 60), "Seconds one outbound request may take."),
+    Setting(
+        "HEALTH_CHECK_INTERVAL",
+        300,
+        _integer(1, 86400),
+        "Seconds between two checks of a provider.",
+    ),
+    Setting("WS_MAX_SOCKETS", 64, _integer(1, 100_000), "Open sockets of one web process."),
+    Setting("WS_MAX_SOCKETS_PER_TOKEN", 5000, _integer(1, 100_000), "Open sockets of one token."),
+    Setting("WS_HEARTBEAT", 10, _integer(1, 60), "Seconds between two heartbeats on a socket."),
+    Setting(
+        "LOG_LEVEL", "INFO", _choice("DEBUG", "INFO", "WARNING", "ERROR"), "How much is logged."
+    ),
+    Setting("LOG_FORMAT", "text", _choice("text", "json"), "How a log line looks."),
+)
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Read and check every setting.
+
+    The environment wins over ``DATA_DIR/secrets.env``, which ``make up`` writes once.
+    Raises SettingsError, naming the setting and what it takes.
+    """
+    environ = os.environ if environ is None else environ
+    data_dir = Path(environ.get("DATA_DIR") or "instance").resolve()
+    values = {**_read_secrets(data_dir / SECRETS_FILE), **{k: v for k, v in environ.items() if v}}
+    settings = {setting.name: _parse(setting, values) for setting in SETTINGS}
+    settings["DATA_DIR"] = str(data_dir)
+    settings["DATABASE_URL"] = settings["DATABASE_URL"] or f"sqlite:///{data_dir}/switchyard.db"
+    settings["REDIS_URL"] = settings["REDIS_URL"] or f"unix://{embedded_redis_socket(data_dir)}"
+    if not settings["ENCRYPTION_KEYS"] and settings["ENCRYPTION_KEY"]:
+        settings["ENCRYPTION_KEYS"] = (settings["ENCRYPTION_KEY"],)
+    del settings["ENCRYPTION_KEY"]
+    return settings
+
+
+def embedded_redis_socket(data_dir: str | Path) -> Path:
+    """Where the embedded Redis listens: in the data folder, or elsewhere if that path is too long."""
+    path = Path(data_dir).resolve() / "redis" / "redis.sock"
+    if len(os.fsencode(path)) < SOCKET_PATH_LIMIT:
+        return path
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"switchyard-{os.getuid()}-{digest}" / "redis.sock"
+
+
+def _parse(setting: Setting, values: Mapping[str, str]) -> Any:
+    text = values.get(setting.name)
+    if text is None:
+        return setting.default
+    try:
+        return setting.parse(text)
+    except ValueError as error:
+        shown = "its value (not shown)" if setting.secret else repr(text)
+        expected = setting.parse.__doc__ or str(error)
+        raise SettingsError(
+            f"{setting.name}: {shown} will not do; set it to {expected}. {setting.help}"
+        ) from None
+
+
+def _read_secrets(path: Path) -> dict[str, str]:
+    try:
+        lines = path.read_text().splitlines()
+    except FileNotFoundError:
+        return {}
+    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
+    return {name.strip(): value.strip() for name, _, value in pairs}

@@ -1,0 +1,1 @@
+"""Configuration in bulk: seeds now, export and import later."""

@@ -1,0 +1,79 @@
+"""What every HTTP request gets: an id, a snapshot or a session, size limits, safe headers."""
+
+import re
+import uuid
+
+from flask import Flask, Response, current_app, g, redirect, request
+from flask.typing import ResponseReturnValue
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from app.accounts import login
+from app.core.actor import set_actor
+from app.core.db import db, start_reading
+from app.extensions import csrf, limiter, migrate
+
+MAX_BODY = 1024 * 1024
+_REQUEST_ID = re.compile(r"[\w.-]{8,64}\Z")
+# These touch no database, or (the socket) must not hold a connection.
+_NO_SNAPSHOT = {
+    "static",
+    "docs",
+    "docs_asset",
+    "probes.healthz",
+    "probes.readyz",
+    "socket",
+    "socket_with_topics",
+}
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+}
+
+
+def init_app(app: Flask) -> None:
+    """Bind the web extensions and the hooks around every request."""
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.config.setdefault("RATELIMIT_STORAGE_URI", _limits_url(app.config["REDIS_URL"]))
+    app.config.setdefault(
+        "RATELIMIT_STORAGE_OPTIONS", {"socket_timeout": 1, "socket_connect_timeout": 1}
+    )
+    if app.config["TRUSTED_PROXIES"]:
+        hops = app.config["TRUSTED_PROXIES"]
+        app.wsgi_app = ProxyFix(app.wsgi_app, hops, hops, hops)  # type: ignore[method-assign]
+    # Before the limiter's own hook, which looks at the session and so at the database.
+    app.before_request(_begin)
+    app.after_request(_finish)
+    migrate.init_app(app, db, directory="migrations", render_as_batch=True)
+    csrf.init_app(app)
+    limiter.init_app(app)
+    login.init_app(app)
+    app.add_url_rule("/", "home", _home)
+
+
+def _begin() -> None:
+    given = request.headers.get("X-Request-ID", "")
+    g.request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+    set_actor("anonymous")
+    if request.method in {"GET", "HEAD"} and request.endpoint not in _NO_SNAPSHOT:
+        start_reading(db.session())
+
+
+def _finish(response: Response) -> Response:
+    response.headers["X-Request-ID"] = g.get("request_id", "")
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.path.startswith("/api/"):
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def _home() -> ResponseReturnValue:
+    return redirect(current_app.config["SECURITY_POST_LOGIN_VIEW"])
+
+
+def _limits_url(redis_url: str) -> str:
+    """The same Redis as Flask-Limiter spells it."""
+    if redis_url.startswith("unix://"):
+        return "redis+" + redis_url
+    return redis_url

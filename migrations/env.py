@@ -1,0 +1,102 @@
+"""Alembic's environment: one path for SQLite and PostgreSQL.
+
+On SQLite, batch mode rebuilds a table, and with foreign keys on that silently deletes its CASCADE
+children: they are off while a migration runs, and checked before they are on again. A failed
+migration leaves half-made tables behind there, so the file is copied first and put back.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from alembic import context
+from alembic.autogenerate.api import AutogenContext
+from flask import current_app
+from sqlalchemy.engine import Connection, Engine
+
+import app.models  # noqa: F401  (fills the metadata)
+from app.core.db import Base, ExactDecimal, UtcDateTime, db
+
+
+def render_item(kind: str, item: Any, autogen: AutogenContext) -> str | Literal[False]:
+    """Write our own types with their import, and JSON the way both databases take it."""
+    if kind != "type":
+        return False
+    if isinstance(item, UtcDateTime | ExactDecimal):
+        autogen.imports.add("from app.core import db as types")
+        return f"types.{type(item).__name__}()"
+    if isinstance(item, type(Base.metadata.tables["changes"].c.diff.type)):
+        autogen.imports.add("from app.core import db as types")
+        return "types.Json"
+    return False
+
+
+def run(connection: Connection) -> None:
+    """Run the migrations on a connection."""
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_as_batch=True,
+        render_item=render_item,
+        compare_type=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+@contextmanager
+def sqlite_guarded(engine: Engine) -> Iterator[Connection]:
+    """A connection without foreign keys, over a file that is put back if the block fails."""
+    file = Path(engine.url.database or "")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    copy = file.with_name(file.name + ".before-migration")
+    with engine.connect() as connection:
+        raw = connection.connection.driver_connection
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        shutil.copyfile(file, copy)
+        raw.execute("PRAGMA foreign_keys = OFF")
+        try:
+            yield connection
+            broken = raw.execute("PRAGMA foreign_key_check").fetchall()
+            if broken:
+                raise RuntimeError(f"the migration breaks foreign keys: {broken[:5]}")
+        except BaseException:
+            connection.rollback()
+            connection.invalidate()
+            engine.dispose()
+            for leftover in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
+                leftover.unlink(missing_ok=True)
+            shutil.copyfile(copy, file)
+            raise
+        finally:
+            copy.unlink(missing_ok=True)
+            if not connection.invalidated:
+                raw.execute("PRAGMA foreign_keys = ON")
+
+
+def main() -> None:
+    """Migrate the database of DATABASE_URL."""
+    engine = db.engine
+    if engine.dialect.name == "sqlite":
+        with sqlite_guarded(engine) as connection:
+            run(connection)
+        return
+    with engine.connect() as connection:
+        # Two nodes that start at once: the second waits for the first.
+        connection.exec_driver_sql("SET lock_timeout = 0")
+        connection.exec_driver_sql("SELECT pg_advisory_lock(hashtext('switchyard migrations'))")
+        connection.commit()
+        try:
+            run(connection)
+        finally:
+            connection.rollback()
+            connection.exec_driver_sql(
+                "SELECT pg_advisory_unlock(hashtext('switchyard migrations'))"
+            )
+            connection.commit()
+
+
+if current_app:
+    main()
