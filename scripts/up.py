@@ -10,11 +10,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from honcho.environ import parse_procfile  # type: ignore[import-untyped]
+from honcho.environ import parse_procfile
 
 from app.settings import SettingsError, embedded_redis_socket, load_settings
 from scripts.stack.banner import Banner
@@ -173,7 +173,7 @@ def _url(settings: Mapping[str, Any]) -> str:
 
 def _reachable(host: str) -> str:
     """An address to call for one to listen on: the wildcard is not one."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
 
 
 def _write(name: str, line: str) -> None:
@@ -181,10 +181,8 @@ def _write(name: str, line: str) -> None:
 
 
 def _print(text: str) -> None:
-    try:
+    with suppress(OSError):  # the terminal or the pipe is gone; the stack serves on
         print(text, flush=True)
-    except OSError:
-        pass  # the terminal or the pipe is gone; the stack serves on
 
 
 def _fail(message: str, code: int) -> int:

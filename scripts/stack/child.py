@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -99,10 +100,8 @@ class Child:
 
     def kill(self) -> None:
         """End its whole session: gunicorn's workers and Celery's beat can outlive their parent."""
-        try:
+        with suppress(ProcessLookupError):  # all of it has ended already
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # all of it has ended already
         self._process.wait()
 
     def plan_restart(self) -> float:

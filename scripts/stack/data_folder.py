@@ -12,7 +12,7 @@ from typing import IO
 from scripts.stack.errors import StartError
 
 STACK_FILE = "stack.json"
-CLIENT_TOKEN_FILE = "client-token"
+CLIENT_TOKEN_FILE = "client-token"  # noqa: S105 - a name, not a token
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def find_redis_server() -> str:
 
 
 def redis_arguments(binary: str, socket_path: Path) -> list[str]:
-    """The command line: socket only, nothing on disk (Redis holds hints, the database the truth)."""
+    """The command line: a socket, no port; nothing on disk, for Redis only holds hints."""
     return [
         binary,
         *("--port", "0"),

@@ -17,7 +17,7 @@ def find_leftovers(run: str) -> list[psutil.Process]:
 
 
 def end_leftovers(run: str, grace: float = _GRACE) -> int:
-    """SIGTERM, then SIGKILL to what is left after ``grace`` seconds; answers how many there were."""
+    """SIGTERM, and after ``grace`` seconds SIGKILL; answers how many there were."""
     ended: set[int] = set()
     deadline = time.monotonic() + grace
     while processes := find_leftovers(run):

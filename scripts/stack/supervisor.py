@@ -5,7 +5,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from types import FrameType
 
 from scripts.stack.child import Child
 from scripts.stack.errors import StartError
@@ -42,7 +41,7 @@ class Supervisor:
         for signum in _STOP_SIGNALS:
             signal.signal(signum, self._request_stop)
         # Ignored by default, a child's end would wake nobody.
-        signal.signal(signal.SIGCHLD, lambda signum, frame: None)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def start(self, *group: Child) -> None:
         self._groups.append(group)
@@ -91,7 +90,7 @@ class Supervisor:
         self._wake_reader.close()
         self._wake_writer.close()
 
-    def _request_stop(self, signum: int, frame: FrameType | None) -> None:
+    def _request_stop(self, *_: object) -> None:
         self._stop_requested = True
 
     def _start(self, child: Child) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -98,10 +98,8 @@ class ManagedProcess:
 
     def kill(self) -> None:
         """kill -9 of the whole session: what a crash or the OOM killer does."""
-        try:
+        with suppress(ProcessLookupError):  # gone already, which is what was asked for
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # it was gone already, which is what was asked for
         self.popen.wait(5)
 
     def stop(self, grace: float = 8) -> None:
@@ -110,10 +108,8 @@ class ManagedProcess:
             return
         if self.running:
             self.send(signal.SIGTERM)
-            try:
+            with suppress(subprocess.TimeoutExpired):  # kill() ends it
                 self.popen.wait(grace)
-            except subprocess.TimeoutExpired:
-                pass  # kill() below ends it
         self.kill()
 
     def _tail(self, lines: int = 40) -> str:

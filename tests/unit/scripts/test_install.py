@@ -39,7 +39,7 @@ def test_nothing_is_run_when_the_stamp_fits(
     install.PYTHON.parent.mkdir(parents=True)
     install.PYTHON.touch()
     (install.VENV / ".installed-runtime").write_text(install.fingerprint("runtime"))
-    monkeypatch.setattr(install, "pip", lambda *arguments: pytest.fail("ran pip"))
+    monkeypatch.setattr(install, "pip", lambda *_: pytest.fail("ran pip"))
     install.install_packages("runtime")
 
 
@@ -58,7 +58,7 @@ def test_failed_installation_leaves_no_stamp(
 
 def test_unsupported_python_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", type("V", (), {"major": 3, "minor": 14}))
-    monkeypatch.setattr(install.shutil, "which", lambda name: None)
+    monkeypatch.setattr(install.shutil, "which", lambda _: None)
     with pytest.raises(install.InstallError, match=r"3\.12 or 3\.11; this is 3\.14.*PYTHON3="):
         install.find_python()
 

@@ -89,7 +89,7 @@ def test_private_file_replaces_the_old_one_and_leaves_nothing_beside(tmp_path: P
     write_private(path, "two")
     assert path.read_text() == "two"
     assert _mode(path) == 0o600
-    assert os.listdir(tmp_path) == ["secret"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_client_token_is_shown_again_at_later_starts(tmp_path: Path) -> None:

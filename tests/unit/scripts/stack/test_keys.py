@@ -46,6 +46,6 @@ def test_what_the_environment_brings_is_not_made(tmp_path: Path, name: str) -> N
 def test_lost_keys_of_an_existing_database_are_not_replaced(tmp_path: Path) -> None:
     database = tmp_path / "switchyard.db"
     database.touch()
-    with pytest.raises(StartError, match="ENCRYPTION_KEYS.*Restore"):
+    with pytest.raises(StartError, match=r"ENCRYPTION_KEYS.*Restore"):
         ensure_secrets(tmp_path, database, {})
     assert not (tmp_path / "secrets.env").exists()
