@@ -29,17 +29,14 @@ def check_url_syntax(url: str) -> str | None:
         port = parts.port
     except ValueError:
         return "It is not a URL: the host or the port is malformed."
-    if parts.scheme not in ("http", "https"):
-        return "It must start with http:// or https://."
-    if "@" in parts.netloc:
-        return "It must not contain a user name or a password; keys have a field of their own."
-    if not parts.hostname:
-        return "It has no host."
-    if port == 0 or parts.netloc.endswith(":"):
-        return "Its port must be from 1 to 65535."
-    if parts.query or parts.fragment:
-        return "It must not contain a query or a fragment (`?...`, `#...`)."
-    return None
+    complaints = (
+        (parts.scheme not in ("http", "https"), "It must start with http:// or https://."),
+        ("@" in parts.netloc, "It must not contain a user name or password; keys have a field."),
+        (not parts.hostname, "It has no host."),
+        (port == 0 or parts.netloc.endswith(":"), "Its port must be from 1 to 65535."),
+        (parts.query or parts.fragment, "It must not contain a query or a fragment."),
+    )
+    return next((complaint for wrong, complaint in complaints if wrong), None)
 
 
 class AddressPolicy:

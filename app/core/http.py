@@ -12,8 +12,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Self, TypeVar
@@ -178,8 +178,9 @@ class _Exchange:
     def _cut(self) -> None:
         self._is_cut = True
         if self._line is not None:
-            # A time-out per read would let an endpoint drip for ever.
-            with _ignoring_closed():
+            # A time-out per read would let an endpoint drip for ever. Where the answer came in the
+            # same instant, the line is closed and there is nothing left to cut.
+            with suppress(OSError):
                 self._line.shutdown(socket.SHUT_RDWR)
 
 
@@ -194,7 +195,7 @@ class _Adapter(HTTPAdapter):
         super().init_poolmanager(*args, ssl_context=_tls_context(), **kwargs)
         self.poolmanager.pool_classes_by_scheme = _pool_classes(self._exchange)
 
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+    def cert_verify(self, conn: Any, *_: Any) -> None:
         """Leave the CA bundle to the shared context, which has read it already."""
         conn.cert_reqs = "CERT_REQUIRED"
 
@@ -312,11 +313,3 @@ def _in_time(function: Callable[[], T], seconds: float) -> T:
     if error is not None:
         raise error
     return value  # type: ignore[return-value]
-
-
-@contextmanager
-def _ignoring_closed() -> Iterator[None]:
-    try:
-        yield
-    except OSError:
-        pass  # the answer came in the same instant: there is nothing left to cut

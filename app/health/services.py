@@ -155,7 +155,7 @@ def find_due(now: datetime) -> list[Provider]:
 def sweep() -> int:
     """Queue every check that is due and not queued yet; how many there were.
 
-    It finds new saves whose nudge was lost, checks whose worker died, and those whose time has come.
+    It finds saves whose nudge was lost, checks whose worker died, and those whose time has come.
     """
     now = utcnow()
     due = find_due(now)
@@ -220,7 +220,7 @@ def _probe(claim: Claim) -> ProbeResult:
 
 
 def _settle(provider: Provider, status: ValidationStatus) -> None:
-    """Only a turn is a change: set to the same value, the tracker would not mind, but a reader."""
+    """Let the turn, and only a turn, count as a change: the tracker raises a rev for it."""
     if provider.settled_status == status:
         return
     log.info("provider %s: %s -> %s", provider.id, provider.settled_status, status)

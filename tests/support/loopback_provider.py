@@ -210,7 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
     def send_json(self, status: int, document: Any) -> None:
         self.send(status, json.dumps(document).encode(), "application/json")
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *_: Any) -> None:
         """Nothing on stderr: the tests look at ``requests``."""
 
 

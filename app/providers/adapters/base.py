@@ -73,7 +73,7 @@ def list_models(
 
 
 def reason_of(target: Target, answer: Answer) -> str | None:
-    """Why an answer is not a good one, or None. The status says more than a body that is no JSON."""
+    """Why an answer is not a good one, or None. A status says more than a body that is no JSON."""
     status = answer.status
     if status is None or status < 400:
         return answer.error

@@ -10,7 +10,7 @@ from app.providers.models import Capability
 
 @dataclass(frozen=True, kw_only=True)
 class ReachableAdapter(Adapter):
-    """For endpoints without a free list: any answer but a refused key or a failure is a good one."""
+    """For endpoints without a free list: any answer but a refused key or a failure will do."""
 
     key_header_name: str = "x-api-key"
 

@@ -88,7 +88,7 @@ VARIANTS = [
     "http://[::127.0.0.1]:{port}/", "http://[64:ff9b::127.0.0.1]:{port}/",
     "http://[2002:7f00:1::]:{port}/", "http://[fe80::1]:{port}/", "http://[fe80::1%25lo]:{port}/",
     "http://[fc00::1]:{port}/", "http://①②⑦.⓪.⓪.①:{port}/", "http://127。0。0。1:{port}/",
-    "http://ｌｏｃａｌｈｏｓｔ:{port}/", "http://127.0.0.1%00.example:{port}/",
+    "http://\uff4c\uff4f\uff43\uff41\uff4c\uff48\uff4f\uff53\uff54:{port}/", "http://127.0.0.1%00.example:{port}/",
     "http://user@127.0.0.1:{port}/", "http://api.openai.com@127.0.0.1:{port}/",
     "http://127.0.0.1:{port}\\@api.openai.com/", "http://127.0.0.1:{port}#@api.openai.com/",
     "http:127.0.0.1:{port}/", "http:///127.0.0.1:{port}/", "HTTP://127.0.0.1:{port}/",
@@ -127,7 +127,7 @@ def test_the_refusal_says_what_to_allow(provider: LoopbackProvider) -> None:
 
 
 def test_a_listed_name_is_allowed_wherever_it_points(provider: LoopbackProvider) -> None:
-    outbound = Outbound([f"Models.Internal:{provider.port}"], resolve=lambda host, port: LOOPBACK)
+    outbound = Outbound([f"Models.Internal:{provider.port}"], resolve=lambda *_: LOOPBACK)
 
     assert outbound.get(f"http://models.internal:{provider.port}/v1/models").status == 200
     assert provider.requests[0].headers["host"] == f"models.internal:{provider.port}"
@@ -135,7 +135,7 @@ def test_a_listed_name_is_allowed_wherever_it_points(provider: LoopbackProvider)
 
 def test_a_name_is_resolved_once_and_pinned(provider: LoopbackProvider) -> None:
     answers = iter([LOOPBACK, PUBLIC])
-    outbound = Outbound([provider.address], deadline=2, resolve=lambda host, port: next(answers))
+    outbound = Outbound([provider.address], deadline=2, resolve=lambda *_: next(answers))
 
     assert outbound.get(f"http://moving.example:{provider.port}/v1/models").status == 200
     assert next(answers) == PUBLIC
@@ -143,7 +143,7 @@ def test_a_name_is_resolved_once_and_pinned(provider: LoopbackProvider) -> None:
 
 def test_of_several_addresses_the_allowed_one_is_taken(provider: LoopbackProvider) -> None:
     both = [ipaddress.ip_address("::1"), *LOOPBACK]
-    outbound = Outbound([provider.address], deadline=2, resolve=lambda host, port: both)
+    outbound = Outbound([provider.address], deadline=2, resolve=lambda *_: both)
 
     assert outbound.get(f"http://localhost:{provider.port}/v1/models").status == 200
 
@@ -334,7 +334,7 @@ def test_a_trusted_certificate_is_checked_against_the_name(
         certificate = _speak_tls(provider, tmp_path)
         context = ssl.create_default_context(cafile=str(certificate))
         monkeypatch.setattr("app.core.http._tls_context", lambda: context)
-        outbound = Outbound([provider.address], deadline=5, resolve=lambda host, port: LOOPBACK)
+        outbound = Outbound([provider.address], deadline=5, resolve=lambda *_: LOOPBACK)
 
         good = outbound.get_json(f"https://models.example:{provider.port}/v1/models")
         wrong = outbound.get_json(f"https://other.example:{provider.port}/v1/models")

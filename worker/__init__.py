@@ -1,0 +1,6 @@
+"""The worker: ``celery -A worker worker``. A task opens a context and calls a service."""
+
+from worker import heartbeat as heartbeat
+from worker.celery_app import app
+
+__all__ = ["app"]

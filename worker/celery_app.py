@@ -1,0 +1,41 @@
+"""The Celery app: celeryconfig.py's settings, and a Flask context around every task."""
+
+from functools import cache
+from typing import Any
+
+from celery import Celery, Task
+from celery.signals import setup_logging
+from flask import Flask
+
+from app import create_app
+from app.core.actor import acting_as
+from app.settings import SettingsError
+
+
+class ContextTask(Task):  # type: ignore[misc]
+    """A task that runs inside the Flask app, in its own name."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with flask_app().app_context(), acting_as(f"worker:{self.name}"):
+            return self.run(*args, **kwargs)
+
+
+@cache
+def flask_app() -> Flask:
+    """The process's one Flask app."""
+    return create_app()
+
+
+@setup_logging.connect
+def set_up(**_: Any) -> None:
+    """Build the app before the first task, and let its log format stand: Celery's own handlers
+    would print every line twice, once without redaction."""
+    try:
+        flask_app()
+    except SettingsError as error:
+        # Any other exception in a signal is logged and forgotten: the worker would start anyway.
+        raise SystemExit(str(error)) from None
+
+
+app = Celery("switchyard", task_cls=ContextTask)
+app.config_from_object("celeryconfig")
