@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Self, TypeVar
 
+import certifi
 import requests
 from requests.adapters import HTTPAdapter
-from requests.certs import where as ca_bundle
 from requests_hardened import Config, HTTPSession
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -225,7 +225,7 @@ def _pool_classes(exchange: _Exchange) -> dict[str, type[HTTPConnectionPool]]:
 def _tls_context() -> ssl.SSLContext:
     """Shared, because reading the CA bundle takes longer than a request."""
     context = create_urllib3_context()
-    context.load_verify_locations(ca_bundle())
+    context.load_verify_locations(certifi.where())
     return context
 
 
