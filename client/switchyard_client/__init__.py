@@ -1,0 +1,32 @@
+"""Live LLM configuration for Python agents, from a Switchyard server.
+
+from switchyard_client import SwitchyardClient
+
+client = SwitchyardClient()
+config = client.get_agent_config("market-analyst")
+"""
+
+from ._client import SwitchyardClient
+from ._errors import ConfigurationError, SwitchyardError, TransportError
+from ._models import AgentConfig, LLMStep, Prices, Status
+from ._secret import Secret
+from ._shared import get_client, init_client, shutdown_client
+from ._timings import Timings
+
+__all__ = [
+    "AgentConfig",
+    "ConfigurationError",
+    "LLMStep",
+    "Prices",
+    "Secret",
+    "Status",
+    "SwitchyardClient",
+    "SwitchyardError",
+    "Timings",
+    "TransportError",
+    "get_client",
+    "init_client",
+    "shutdown_client",
+]
+
+__version__ = "0.1.0"

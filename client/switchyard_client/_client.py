@@ -1,0 +1,269 @@
+"""`SwitchyardClient`: the public face. A hit is one lookup; all else is the runtime's."""
+
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from ._cache import Cache, Change
+from ._errors import ConfigurationError
+from ._models import AgentConfig, Status
+from ._runtime import SETTLED, Runtime, Settings
+from ._snapshot import DiskSnapshot
+from ._stream import Verify
+from ._timings import Timings
+from ._transport import HttpTransport, Transport
+from ._worker import Callback
+
+logger = logging.getLogger("switchyard_client")
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+
+class SwitchyardClient:
+    """The live LLM configuration of your agents.
+
+    Connects in the background; the constructor returns at once whether or not the server is
+    there. One client serves all threads of a process and survives `fork`.
+
+    Args:
+        url: the server, e.g. `https://switchyard.example`; default `SWITCHYARD_URL`, else
+            `http://127.0.0.1:8000`.
+        token: the API token; default `SWITCHYARD_TOKEN`.
+        snapshot_path: file for the last known good configuration, encrypted under the token;
+            default `SWITCHYARD_SNAPSHOT`; off when unset. `SWITCHYARD_PREVIOUS_TOKEN` opens one
+            written before the token was rotated.
+        streaming: False polls only.
+        ttl: seconds after which values the server has not confirmed are asked for again. They
+            stay in use meanwhile.
+        env_prefix: prefix of the environment variables that step in when nothing else is known.
+        client_id: names this program to the server across restarts; default
+            `SWITCHYARD_CLIENT_ID`, else kept beside the snapshot, else random.
+        verify: False, or a CA bundle's path, as in `requests`.
+        timings: every wait, in seconds.
+        transport: makes the object that talks to the server, in place of HTTP.
+        autoconnect: False waits for `connect()` or the first read.
+
+    Raises ConfigurationError for arguments that can never work.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        token: str | None = None,
+        snapshot_path: str | Path | None = None,
+        streaming: bool = True,
+        ttl: float = 300,
+        env_prefix: str = "SWITCHYARD_LLM_",
+        client_id: str | None = None,
+        verify: Verify = True,
+        timings: Timings | None = None,
+        transport: Callable[[], Transport] | None = None,
+        autoconnect: bool = True,
+    ) -> None:
+        url = checked_url(url or os.environ.get("SWITCHYARD_URL") or DEFAULT_URL)
+        token = checked_token(token or os.environ.get("SWITCHYARD_TOKEN"))
+        timings = timings or Timings()
+        if ttl < 0:
+            raise ConfigurationError("ttl must not be negative; use seconds, e.g. 300")
+        self._settings = Settings(
+            new_transport=transport
+            or (lambda: HttpTransport(url, token, verify=verify, timings=timings)),
+            timings=timings,
+            streaming=streaming,
+            ttl=ttl,
+            env_prefix=env_prefix,
+            client_id=client_id or os.environ.get("SWITCHYARD_CLIENT_ID"),
+            disk=_disk_snapshot(snapshot_path, token),
+        )
+        self._url = url
+        self._callbacks: tuple[Callback, ...] = ()
+        self._cache = Cache(self._dispatch)
+        self._runtime: Runtime | None = None
+        self._closed = False
+        self._forked = False
+        self._lock = threading.RLock()
+        _clients.add(self)
+        if autoconnect:
+            self.connect()
+
+    # Reading
+
+    def get_agent_config(self, agent_id: str) -> AgentConfig:
+        """The resolved configuration of an agent; see `AgentConfig.source` for who said so.
+
+        From memory, in the time of a dict lookup. Only the first read of an agent may wait, for
+        `Timings.first_read` at most; it never raises for a server that is away. Raises ValueError
+        for an id that cannot be one.
+        """
+        try:
+            return self._cache.fresh[agent_id]
+        except KeyError:
+            return self._read(agent_id)
+
+    def _read(self, agent_id: str) -> AgentConfig:
+        if not isinstance(agent_id, str) or agent_id.strip(". ") == "":
+            raise ValueError(f"not an agent id: {agent_id!r}")
+        return self._running().read(agent_id)
+
+    def on_config_change(self, callback: Callback) -> Callable[[], None]:
+        """Call `callback(agent_id, config)` whenever an agent's configuration changes.
+
+        Also when it falls back to the default because its agent was deleted. Callbacks run one
+        by one on a thread of their own, in the order of the changes; one that raises is logged.
+        Returns a function that ends the subscription. Works as a decorator too, in which case
+        the name stands for that function.
+        """
+        with self._lock:
+            self._callbacks = (*self._callbacks, callback)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                kept = list(self._callbacks)
+                if callback in kept:
+                    kept.remove(callback)
+                self._callbacks = tuple(kept)
+
+        return unsubscribe
+
+    # Life cycle
+
+    def connect(self) -> None:
+        """Start (again) to follow the server, in the background. Harmless when it does already."""
+        with self._lock:
+            self._closed = False
+            self._running()
+
+    def close(self) -> None:
+        """Stop following. Idempotent, and bounded by `Timings.close` even if DNS hangs.
+
+        Reads go on working from what is known; `connect()` starts over.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            runtime = self._runtime
+        if runtime is not None:
+            runtime.close(self._settings.timings.close)
+
+    disconnect = close
+
+    def wait_ready(self, timeout: float | None = 10) -> bool:
+        """Wait until the server has told its whole configuration.
+
+        False after `timeout` seconds (None: no limit), or at once if it refuses the token.
+        """
+        return self._running().wait_settled(timeout)
+
+    @property
+    def status(self) -> Status:
+        """How the client stands towards the server; a str, e.g. `LIVE`."""
+        runtime = self._runtime
+        if self._closed:
+            return Status.CLOSED
+        return Status.INITIALIZING if runtime is None else runtime.status
+
+    @property
+    def is_connected(self) -> bool:
+        """The server answers: by the stream (`LIVE`) or by polls (`POLLING`)."""
+        return self.status in SETTLED
+
+    @property
+    def applied_rev(self) -> int | None:
+        """The server's rev that reads reflect; None before the first sync."""
+        snapshot = self._cache.snapshot
+        return None if snapshot.epoch is None else snapshot.rev
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<SwitchyardClient {self._url} {self.status}>"
+
+    # Inside
+
+    def _running(self) -> Runtime:
+        """This process' runtime. A closed client keeps its old one: it answers from memory."""
+        runtime = self._runtime
+        if runtime is not None and (self._closed or runtime.status is not Status.CLOSED):
+            return runtime
+        with self._lock:
+            if self._runtime is None or self._runtime.status is Status.CLOSED:
+                self._runtime = Runtime(
+                    self._settings, self._cache, lambda: self._callbacks, forked=self._forked
+                )
+                if not self._closed:
+                    self._runtime.start()
+            return self._runtime
+
+    def _dispatch(self, changes: list[Change]) -> None:
+        runtime = self._runtime
+        if runtime is not None:
+            runtime.dispatcher.put(changes)
+
+    def _after_fork(self) -> None:
+        """In the child: keep the values, leave threads, locks and connections behind."""
+        runtime, self._runtime = self._runtime, None
+        self._lock = threading.RLock()
+        self._forked = True
+        self._cache.after_fork()
+        if runtime is not None and not self._closed:
+            runtime.abandon()
+
+
+# One hook for all clients: os.getpid() at each read would cost more than the read.
+_clients: weakref.WeakSet[SwitchyardClient] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for client in list(_clients):
+        client._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def checked_url(url: str) -> str:
+    """The base URL without a trailing slash. Raises ConfigurationError with the way out."""
+    parts = urlsplit(url.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError(f"url must look like http://host:8000, not {url!r}")
+    if parts.username or parts.password:
+        raise ConfigurationError("url must not carry a user or password; use token=")
+    if parts.query or parts.fragment or any(c.isspace() for c in url.strip()):
+        raise ConfigurationError("url must not have a query, a fragment or spaces")
+    return url.strip().rstrip("/")
+
+
+def checked_token(token: str | None) -> str | None:
+    """The token, or None. Its text is never part of the error."""
+    token = (token or "").strip()
+    if not all(33 <= ord(character) <= 126 for character in token):
+        raise ConfigurationError("token has characters that no token has; copy it again")
+    return token or None
+
+
+def _disk_snapshot(path: str | Path | None, token: str | None) -> DiskSnapshot | None:
+    path = path or os.environ.get("SWITCHYARD_SNAPSHOT")
+    if not path:
+        return None
+    if token is None:
+        logger.warning("no snapshot is kept: its encryption needs a token")
+        return None
+    return DiskSnapshot(path, token, os.environ.get("SWITCHYARD_PREVIOUS_TOKEN"))

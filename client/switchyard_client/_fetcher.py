@@ -1,0 +1,133 @@
+"""Reads of single agents: one request for any number of threads, never on the caller's thread."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from ._cache import Cache
+from ._errors import Forbidden, NotFound, Throttled, TransportError, Unauthorized
+from ._models import AgentConfig
+from ._timings import Timings
+from ._transport import Transport
+from ._worker import Worker
+
+logger = logging.getLogger("switchyard_client")
+
+
+class Flight:
+    """One request under way, and what came of it."""
+
+    def __init__(self) -> None:
+        self._landed = threading.Event()
+        self.config: AgentConfig | None = None
+        self.departed = False
+        self.again = False
+        self.refused = False
+        """The server was there and has nothing for us: older values must not be used instead."""
+
+    def wait(self, timeout: float) -> bool:
+        return self._landed.wait(timeout)
+
+    def land(self) -> None:
+        self._landed.set()
+
+
+class Fetcher:
+    """Single flight per agent; failures are remembered so that reads do not queue up again."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        cache: Cache,
+        worker: Worker,
+        timings: Timings,
+        *,
+        on_stored: Callable[[], None],
+        on_suspect: Callable[[], None],
+        substitute: Callable[[str, Flight], AgentConfig],
+    ) -> None:
+        self._transport = transport
+        self._cache = cache
+        self._worker = worker
+        self._timings = timings
+        self._on_stored = on_stored
+        self._on_suspect = on_suspect
+        self._substitute = substitute
+        self._flights: dict[str, Flight] = {}
+        self._failed: set[str] = set()
+        self._retry_at: dict[str, float] = {}
+        self._hold_until = 0.0
+        self._lock = threading.Lock()
+
+    def due(self, agent_id: str) -> bool:
+        """An earlier failure is far enough away to try again."""
+        return time.monotonic() >= max(self._retry_at.get(agent_id, 0.0), self._hold_until)
+
+    def request(self, agent_id: str, *, urgent: bool = True) -> Flight:
+        """Ask the server for an agent, or join whoever is asking already."""
+        with self._lock:
+            flight = self._flights.get(agent_id)
+            if flight is None:
+                flight = self._flights[agent_id] = Flight()
+                self._worker.submit(lambda: self._fly(agent_id, flight), urgent=urgent)
+            return flight
+
+    def revalidate(self, agent_ids: Iterable[str]) -> None:
+        """Ask again for each, behind whatever a caller is waiting for."""
+        for agent_id in sorted(agent_ids):
+            flight = self.request(agent_id, urgent=False)
+            flight.again = flight.departed  # its answer may be from before the news
+
+    def retry_failed(self) -> None:
+        """The server answers again: ask for what it could not say before."""
+        with self._lock:
+            failed, self._failed = self._failed, set()
+        self.revalidate(failed)
+
+    def _fly(self, agent_id: str, flight: Flight) -> None:
+        flight.departed = True
+        try:
+            self._fetch(agent_id, flight)
+        finally:
+            with self._lock:
+                del self._flights[agent_id]
+            flight.land()
+        if flight.again:
+            self.request(agent_id, urgent=False)
+
+    def _fetch(self, agent_id: str, flight: Flight) -> None:
+        try:
+            if time.monotonic() >= self._hold_until:
+                self._ask(agent_id, flight)
+        except TransportError as error:
+            logger.info("%s", error)
+            self._note_failure(error, flight)
+        if flight.config is None:
+            self._retry_at[agent_id] = time.monotonic() + self._timings.cold_retry
+            if flight.refused:
+                self._cache.drop(agent_id)
+            else:
+                with self._lock:
+                    self._failed.add(agent_id)
+            if self._cache.find(agent_id) is None:
+                flight.config = self._substitute(agent_id, flight)
+
+    def _ask(self, agent_id: str, flight: Flight) -> None:
+        for _ in range(2):  # the first answer may be older than what the stream has told since
+            config, epoch = self._transport.fetch_agent(agent_id)
+            if self._cache.store(config, epoch):
+                flight.config = config
+                self._retry_at.pop(agent_id, None)
+                self._on_stored()
+                return
+        flight.config = self._cache.put_stand_in(agent_id, config)
+        self._on_suspect()
+
+    def _note_failure(self, error: TransportError, flight: Flight) -> None:
+        flight.refused = isinstance(error, NotFound | Forbidden)
+        if isinstance(error, Throttled):
+            patience = min(error.retry_after or 0, self._timings.retry_after_max)
+            self._hold_until = time.monotonic() + max(patience, self._timings.cold_retry)
+        elif isinstance(error, Unauthorized) and not flight.refused:
+            self._on_suspect()

@@ -1,0 +1,112 @@
+"""A `requests` session whose sockets are known, so that they can be ended or left from outside.
+
+Closing a session does not wake a thread that waits for an answer, and a forked child must let go
+of the parent's connections without a byte on them. Both need the sockets themselves.
+"""
+
+import contextlib
+import os
+import socket
+import time
+import weakref
+from functools import partial
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection
+
+from ._errors import InvalidAnswer, Unreachable
+
+Registry = weakref.WeakSet[HTTPConnection]
+
+MAX_BODY = 256 * 1024 * 1024
+
+
+class BearerAuth(AuthBase):
+    """The token as an auth object: with one in place, a netrc entry cannot take over."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class _Tracked:
+    """Mixed into urllib3's pools: new connections enter the registry."""
+
+    def __init__(self, *args: Any, registry: Registry, **kwargs: Any) -> None:
+        self._registry = registry
+        super().__init__(*args, **kwargs)
+
+    def _new_conn(self) -> Any:
+        connection = super()._new_conn()  # type: ignore[misc]
+        self._registry.add(connection)
+        return connection
+
+
+class _TrackedHTTP(_Tracked, HTTPConnectionPool): ...
+
+
+class _TrackedHTTPS(_Tracked, HTTPSConnectionPool): ...
+
+
+class TrackedAdapter(HTTPAdapter):
+    """An adapter that keeps a weak list of its connections."""
+
+    def __init__(self) -> None:
+        self.connections: Registry = weakref.WeakSet()
+        super().__init__(pool_connections=2, pool_maxsize=4)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self._track(self.poolmanager)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        self._track(manager)
+        return manager
+
+    def _track(self, manager: PoolManager) -> None:
+        pools: dict[str, Any] = {
+            "http": partial(_TrackedHTTP, registry=self.connections),
+            "https": partial(_TrackedHTTPS, registry=self.connections),
+        }
+        manager.pool_classes_by_scheme = pools
+
+    def interrupt(self) -> None:
+        """End every exchange that is under way in another thread."""
+        for connection in list(self.connections):
+            if connection.sock is not None:
+                with contextlib.suppress(OSError):
+                    connection.sock.shutdown(socket.SHUT_RDWR)
+
+    def abandon(self) -> None:
+        """In a forked child: close the descriptors, leave the parent's connections alone."""
+        for connection in list(self.connections):
+            if connection.sock is not None:
+                abandon_socket(connection.sock)
+
+
+def abandon_socket(sock: socket.socket) -> None:
+    """Close this process' descriptor of a socket without sending anything on it."""
+    with contextlib.suppress(OSError):
+        os.close(sock.detach())
+
+
+def read_body(response: requests.Response, deadline: float) -> bytes:
+    """The body, within a total deadline: a time-out of its own per packet never ends a drip."""
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := response.raw.read1(65536, decode_content=True):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_BODY:
+            raise InvalidAnswer("the answer is too large")
+        if time.monotonic() > deadline:
+            raise Unreachable("the answer took too long")
+    return b"".join(chunks)

@@ -1,0 +1,209 @@
+"""What one process needs to stay in touch with the server: threads, connections, locks.
+
+A forked child inherits the values but none of this: it lets go of the parent's runtime and makes
+its own on first use.
+"""
+
+import itertools
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ._cache import Cache
+from ._fetcher import Fetcher, Flight
+from ._listener import Listener
+from ._models import AgentConfig, Status
+from ._protocol import Protocol
+from ._resolution import built_in, default_of, from_disk, from_environment
+from ._snapshot import DiskSnapshot
+from ._timings import Timings
+from ._transport import Transport
+from ._worker import Callback, Dispatcher, Worker
+
+logger = logging.getLogger("switchyard_client")
+
+_numbers = itertools.count(1)
+
+REACHING = (Status.INITIALIZING, Status.LIVE, Status.POLLING)
+SETTLED = (Status.LIVE, Status.POLLING)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the caller chose, checked; shared by the runtimes of parent and children."""
+
+    new_transport: Callable[[], Transport]
+    timings: Timings
+    streaming: bool
+    ttl: float
+    env_prefix: str
+    client_id: str | None
+    disk: DiskSnapshot | None
+
+
+class Runtime:
+    """Wires cache, listener, fetcher and dispatcher together for one process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        cache: Cache,
+        callbacks: Callable[[], tuple[Callback, ...]],
+        *,
+        forked: bool = False,
+    ) -> None:
+        self._settings = settings
+        self._cache = cache
+        self._forked = forked
+        self._number = next(_numbers)
+        self._status = Status.INITIALIZING
+        self._status_changed = threading.Condition()
+        self._disk_configs: dict[str, AgentConfig] | None = None
+        self._disk_lock = threading.Lock()
+        self._save_due = False
+        self._client_id: str | None = None
+        self._transport = settings.new_transport()
+        self._worker = Worker(self._name("worker"))
+        self.dispatcher = Dispatcher(callbacks, self._name("listeners"))
+        self._fetcher = self._new_fetcher()
+        self._listener = self._new_listener()
+
+    def _new_fetcher(self) -> Fetcher:
+        return Fetcher(
+            self._transport,
+            self._cache,
+            self._worker,
+            self._settings.timings,
+            on_stored=self._save_soon,
+            on_suspect=lambda: self._listener.refresh(),
+            substitute=self._substitute,
+        )
+
+    def _new_listener(self) -> Listener:
+        settings = self._settings
+        return Listener(
+            Protocol(settings.timings, streaming=settings.streaming, ttl=settings.ttl),
+            self._transport,
+            self._cache,
+            client_id=self._stable_client_id,
+            on_status=self._set_status,
+            on_applied=self._after_batch,
+            on_confirmed=self._fetcher.retry_failed,
+            name=self._name("listener"),
+        )
+
+    def start(self) -> None:
+        """Start the listener; the other threads start with their first work."""
+        self._listener.start()
+
+    @property
+    def status(self) -> Status:
+        return self._status
+
+    def wait_settled(self, timeout: float | None) -> bool:
+        """True once the server has told everything; False after `timeout` or a refusal."""
+        ended = (*SETTLED, Status.UNAUTHORIZED, Status.CLOSED)
+        with self._status_changed:
+            self._status_changed.wait_for(lambda: self._status in ended, timeout)
+            return self._status in SETTLED
+
+    def read(self, agent_id: str) -> AgentConfig:
+        """Everything but a hit: an unconfirmed value, a first read, a read without the server."""
+        known = self._cache.find(agent_id)
+        if known is not None:
+            if not self._cache.fresh:
+                self._listener.refresh()
+            return known
+        stand_in = self._cache.stand_in(agent_id)
+        if stand_in is not None and not self._fetcher.due(agent_id):
+            return stand_in
+        flight = self._fetcher.request(agent_id)
+        if stand_in is not None:
+            return stand_in
+        patience = self._settings.timings.first_read if self._status in REACHING else 0
+        if flight.wait(patience) and flight.config is not None:
+            return flight.config
+        return self._cache.find(agent_id) or self._substitute(agent_id, flight)
+
+    def close(self, timeout: float) -> None:
+        """Stop all threads; those stuck in a name lookup end by themselves as daemons."""
+        deadline = time.monotonic() + timeout
+        stopped = [self._listener.stop(), self._worker.stop(), self.dispatcher.stop()]
+        for thread in stopped:
+            if thread is not None and thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.monotonic()))
+        self._transport.close()
+        self._set_status(Status.CLOSED)
+        if self._save_due:
+            self._save()
+
+    def abandon(self) -> None:
+        """In a forked child: close inherited descriptors, touch nothing else of the parent's."""
+        self._listener.abandon()
+        self._transport.abandon()
+
+    # Hooks of the parts
+
+    def _set_status(self, status: Status) -> None:
+        with self._status_changed:
+            if self._status is not Status.CLOSED:  # a thread that ends late has no say
+                self._status = status
+            self._status_changed.notify_all()
+
+    def _after_batch(self) -> None:
+        self._fetcher.revalidate(self._cache.unlisted())
+        self._save_soon()
+
+    def _substitute(self, agent_id: str, flight: Flight) -> AgentConfig:
+        """The rest of the chain, remembered so that its replacement is heard of."""
+        return self._cache.put_stand_in(agent_id, self._fallback(agent_id, flight.refused))
+
+    def _fallback(self, agent_id: str, refused: bool) -> AgentConfig:
+        found = None if refused else self._last_known(agent_id)
+        return (
+            found
+            or from_environment(agent_id, os.environ, self._settings.env_prefix)
+            or built_in(agent_id)
+        )
+
+    def _last_known(self, agent_id: str) -> AgentConfig | None:
+        snapshot = self._cache.snapshot
+        # Before the first sync, an agent that is missing here may well be on disk.
+        synced = snapshot.epoch is not None
+        default = default_of(agent_id, snapshot.entries.values()) if synced else None
+        return default or from_disk(agent_id, self._load_disk())
+
+    # Disk
+
+    def _load_disk(self) -> dict[str, AgentConfig]:
+        with self._disk_lock:
+            if self._disk_configs is None:
+                disk = self._settings.disk
+                self._disk_configs = disk.load() if disk else {}
+            return self._disk_configs
+
+    def _save_soon(self) -> None:
+        if self._settings.disk is not None and not self._save_due:
+            self._save_due = True
+            self._worker.submit(self._save, delay=self._settings.timings.snapshot_delay)
+
+    def _save(self) -> None:
+        self._save_due = False  # before the snapshot is taken: a later change asks again
+        if self._settings.disk is not None:
+            self._settings.disk.save(self._cache.snapshot)
+
+    # Names
+
+    def _name(self, role: str) -> str:
+        return f"switchyard-{role}-{self._number}"
+
+    def _stable_client_id(self) -> str:
+        if self._client_id is None:
+            disk = self._settings.disk
+            kept = self._settings.client_id or (disk.client_id() if disk else os.urandom(16).hex())
+            # The workers of one program share its id, but not its applied rev.
+            self._client_id = f"{kept}:{os.getpid()}" if self._forked else kept
+        return self._client_id

@@ -1,0 +1,163 @@
+"""One WebSocket connection, read without blocking: who waits, and for what, is not decided here."""
+
+import contextlib
+import os
+import ssl
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit, urlunsplit
+
+import websocket
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from websocket import ABNF
+
+from ._errors import (
+    Forbidden,
+    InvalidAnswer,
+    StreamClosed,
+    Throttled,
+    TransportError,
+    Unauthorized,
+    Unreachable,
+)
+from ._http import abandon_socket
+
+Verify = bool | str
+
+
+class Stream(Protocol):
+    """What the listener needs of a connection; tests and other transports bring their own."""
+
+    def fileno(self) -> int: ...
+
+    def receive(self) -> str | None:
+        """The next message, or None if no whole one is there. Raises TransportError at its end."""
+
+    def send(self, text: str) -> None: ...
+
+    def close(self) -> None: ...
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the connection without a byte on it."""
+
+
+class WebSocketStream:
+    """A `Stream` over websocket-client."""
+
+    def __init__(self, connection: websocket.WebSocket) -> None:
+        self._connection = connection
+        assert connection.sock is not None
+        self._socket = connection.sock
+        self._fileno = self._socket.fileno()
+        # Partial frames stay in the connection's buffer, so a slow peer never holds the thread.
+        connection.settimeout(0)
+
+    def fileno(self) -> int:
+        return self._fileno
+
+    def receive(self) -> str | None:
+        while True:
+            try:
+                opcode, frame = self._connection.recv_data_frame(control_frame=True)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                return None
+            except (websocket.WebSocketException, OSError, ValueError) as error:
+                raise StreamClosed(None, type(error).__name__) from error
+            if opcode == ABNF.OPCODE_TEXT:
+                data: bytes = frame.data
+                return data.decode("utf-8", "replace")
+            if opcode == ABNF.OPCODE_CLOSE:
+                raise _closed(frame.data)
+            if opcode == ABNF.OPCODE_BINARY:
+                raise StreamClosed(None, "a binary frame")
+
+    def send(self, text: str) -> None:
+        try:
+            self._connection.send(text)
+        except (websocket.WebSocketException, OSError) as error:
+            raise StreamClosed(None, type(error).__name__) from error
+
+    def close(self) -> None:
+        # One try at a goodbye; waiting for the peer's would bind the caller to it.
+        with contextlib.suppress(websocket.WebSocketException, OSError):
+            self._connection.send_close()
+        self._connection.shutdown()  # type: ignore[no-untyped-call]
+
+    def abandon(self) -> None:
+        abandon_socket(self._socket)
+
+
+def _closed(payload: bytes) -> StreamClosed:
+    if len(payload) < 2:
+        return StreamClosed(None)
+    reason = payload[2:].decode("utf-8", "replace")
+    return StreamClosed(int.from_bytes(payload[:2], "big"), reason)
+
+
+def stream_url(base: str) -> str:
+    """`ws(s)://.../api/ws` of an `http(s)` base URL."""
+    parts = urlsplit(base)
+    scheme = "wss" if parts.scheme == "https" else "ws"
+    return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/api/ws", "", ""))
+
+
+def dial(
+    connection: websocket.WebSocket, url: str, token: str | None, timeout: float
+) -> WebSocketStream:
+    """Open the stream, blocking up to about `timeout`. Raises TransportError."""
+    header = [f"Authorization: Bearer {token}"] if token else []
+    try:
+        connection.connect(  # type: ignore[no-untyped-call]
+            url,
+            header=header,
+            timeout=timeout,
+            suppress_origin=True,  # an Origin is a browser's; with one the server asks for more
+            redirect_limit=0,  # a redirect would carry the token to another host
+        )
+    except websocket.WebSocketBadStatusException as error:
+        raise handshake_error(error.status_code, error.resp_headers or {}) from None
+    except (websocket.WebSocketException, OSError, ValueError) as error:
+        raise Unreachable(f"no stream: {type(error).__name__}: {error}") from None
+    return WebSocketStream(connection)
+
+
+def handshake_error(status: int, headers: Any) -> TransportError:
+    """The error a refused handshake stands for."""
+    if status in (429, 503):
+        return Throttled(f"stream refused ({status})", retry_after(headers.get("retry-after")))
+    if status in (401, 403):
+        return (Unauthorized if status == 401 else Forbidden)(f"stream refused ({status})")
+    return InvalidAnswer(f"stream refused ({status})")
+
+
+def retry_after(value: str | None) -> float | None:
+    """Seconds of a Retry-After header: a number from our server, a date from some proxies."""
+    if value is None:
+        return None
+    if value.strip().isdecimal():
+        return float(value.strip()[:9])
+    try:
+        moment = parsedate_to_datetime(value)
+        return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):  # TypeError: a date without a zone
+        return None
+
+
+def tls_context(verify: Verify) -> ssl.SSLContext:
+    """The same trust as `requests` has: its bundle, the usual variables, or `verify=`."""
+    if verify is False:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    bundle = verify if isinstance(verify, str) else _environment_bundle()
+    if Path(bundle).is_dir():
+        return ssl.create_default_context(capath=bundle)
+    return ssl.create_default_context(cafile=bundle)
+
+
+def _environment_bundle() -> str:
+    named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    return named or DEFAULT_CA_BUNDLE_PATH

@@ -1,0 +1,172 @@
+"""The three exchanges with the server: one agent (A8), everything since (S1), the stream.
+
+`Transport` is the seam: a test or another network library brings its own object with these
+methods and patches nothing.
+"""
+
+import contextlib
+import http.cookiejar
+import socket
+import time
+from typing import Protocol
+from urllib.parse import quote
+
+import requests
+import urllib3
+import websocket
+
+from ._errors import (
+    Forbidden,
+    InvalidAnswer,
+    NotFound,
+    Throttled,
+    TransportError,
+    Unauthorized,
+    Unreachable,
+)
+from ._http import BearerAuth, TrackedAdapter, abandon_socket, read_body
+from ._messages import SyncAnswer, parse_json, parse_sync
+from ._models import AgentConfig
+from ._stream import Stream, Verify, dial, retry_after, stream_url, tls_context
+from ._timings import Timings
+from ._wire import Malformed, decode_config, require_object, text
+
+USER_AGENT = "switchyard-client/0.1.0"
+
+
+class Transport(Protocol):
+    """How the client reaches its server. Every method raises TransportError on failure."""
+
+    def fetch_agent(self, agent_id: str) -> tuple[AgentConfig, str]:
+        """The resolved config of one agent, and the epoch it belongs to."""
+
+    def sync(self, epoch: str | None, since: int | None, etag: str | None) -> SyncAnswer | None:
+        """What changed since a rev; None where the ETag still holds."""
+
+    def open_stream(self) -> Stream:
+        """Connect to the change stream."""
+
+    def interrupt(self) -> None:
+        """End what other threads are waiting for. May be called from any thread."""
+
+    def close(self) -> None: ...
+
+    def abandon(self) -> None:
+        """In a forked child: let go of every connection without a byte on it."""
+
+
+class HttpTransport:
+    """The `Transport` of a real server: requests and websocket-client."""
+
+    def __init__(
+        self, url: str, token: str | None, *, verify: Verify = True, timings: Timings
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+        self._timings = timings
+        self._verify = verify
+        self._adapter = TrackedAdapter()
+        self._session = self._new_session()
+        self._dialing: websocket.WebSocket | None = None
+        self._interrupted = False
+
+    def _new_session(self) -> requests.Session:
+        session = requests.Session()
+        session.mount("http://", self._adapter)
+        session.mount("https://", self._adapter)
+        session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
+        if self._token:
+            session.auth = BearerAuth(self._token)
+        if self._verify is not True:  # True leaves REQUESTS_CA_BUNDLE its say
+            session.verify = self._verify
+        session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+        return session
+
+    def fetch_agent(self, agent_id: str) -> tuple[AgentConfig, str]:
+        path = f"/api/agents/{quote(agent_id, safe='')}/llm"
+        _, body = self._get(path, {}, {}, self._timings.request)
+        try:
+            data = require_object(parse_json(body), "answer")
+            return decode_config(data, requested=agent_id), text(data, "epoch")
+        except Malformed as error:
+            raise InvalidAnswer(f"{path}: {error}") from None
+
+    def sync(self, epoch: str | None, since: int | None, etag: str | None) -> SyncAnswer | None:
+        known = epoch is not None and since is not None
+        params = {"epoch": str(epoch), "since": str(since)} if known else {}
+        headers = {"If-None-Match": etag} if known and etag else {}
+        # The whole configuration may be in it: more patience than for a single agent.
+        response, body = self._get("/api/sync", params, headers, 3 * self._timings.request)
+        if response.status_code == 304:
+            return None
+        try:
+            return parse_sync(parse_json(body), response.headers.get("ETag"))
+        except Malformed as error:
+            raise InvalidAnswer(f"/api/sync: {error}") from None
+
+    def open_stream(self) -> Stream:
+        url = stream_url(self._url)
+        secure = url.startswith("wss:")
+        options = {"context": tls_context(self._verify)} if secure else {}
+        connection = websocket.WebSocket(enable_multithread=False, sslopt=options)
+        self._dialing = connection
+        try:
+            if self._interrupted:
+                raise Unreachable("interrupted")
+            return dial(connection, url, self._token, self._timings.connect)
+        finally:
+            self._dialing = None
+
+    def interrupt(self) -> None:
+        self._interrupted = True
+        self._adapter.interrupt()
+        dialing = self._dialing
+        if dialing is not None and dialing.sock is not None:
+            with contextlib.suppress(OSError):
+                dialing.sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._session.close()
+
+    def abandon(self) -> None:
+        self._adapter.abandon()
+        if self._dialing is not None and self._dialing.sock is not None:
+            abandon_socket(self._dialing.sock)
+
+    def _get(
+        self, path: str, params: dict[str, str], headers: dict[str, str], patience: float
+    ) -> tuple[requests.Response, bytes]:
+        if self._interrupted:
+            raise Unreachable("interrupted")
+        deadline = time.monotonic() + patience
+        try:
+            with self._session.get(
+                self._url + path,
+                params=params,
+                headers=headers,
+                timeout=(self._timings.connect, self._timings.request),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                if response.status_code in (200, 304):
+                    return response, read_body(response, deadline)
+                raise _refusal(path, response)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            # requests' texts quote header values; the type says enough and tells no token.
+            raise Unreachable(f"{path}: {type(error).__name__}") from None
+
+
+def _refusal(path: str, response: requests.Response) -> TransportError:
+    status = response.status_code
+    message = f"{path}: {status}"
+    if request_id := response.headers.get("X-Request-ID"):
+        message += f" (request {request_id[:64]})"
+    if status in (429, 503):
+        return Throttled(message, retry_after(response.headers.get("Retry-After")))
+    if status in (401, 403):
+        return (Unauthorized if status == 401 else Forbidden)(message)
+    if status == 404:
+        return NotFound(message)
+    if status >= 500:
+        return Unreachable(message)
+    return InvalidAnswer(message)
