@@ -226,7 +226,7 @@ def test_stop_while_starting_leaves_nothing(data_dir: Path) -> None:
 def test_wrong_setting_is_named_with_its_fix(
     data_dir: Path, settings: dict[str, str], named: str
 ) -> None:
-    refused = _refused(Stack(data_dir, **settings))
+    refused = _refused(Stack(data_dir, UP, **settings))
     assert refused.returncode == 2
     assert named in refused.stderr
     assert "Traceback" not in refused.stderr + refused.stdout

@@ -200,9 +200,9 @@ class CeleryWorker(ManagedProcess):
 
     def __init__(self, log: Path, env: Mapping[str, str], beat: bool = False) -> None:
         argv = [PYTHON, "-m", "celery", "-A", "worker", "worker"]
-        argv += ["--pool", "threads", "--concurrency", "8", "--loglevel", "INFO"]
+        argv += ["--pool", "threads", "--concurrency", "8", "--without-mingle", "--without-gossip"]
         if beat:
-            argv += ["-B", "--schedule", str(log.with_suffix(".beat"))]
+            argv += ["--beat", "--scheduler", "celery.beat:Scheduler"]
         super().__init__(argv, log, env)
 
     def start(self) -> None:

@@ -58,7 +58,7 @@ def test_failed_installation_leaves_no_stamp(
 
 def test_unsupported_python_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", type("V", (), {"major": 3, "minor": 14}))
-    monkeypatch.setattr(install.shutil, "which", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(install.InstallError, match=r"3\.12 or 3\.11; this is 3\.14.*PYTHON3="):
         install.find_python()
 
@@ -67,12 +67,12 @@ def test_supported_python_beside_an_unsupported_one_is_used(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "version_info", type("V", (), {"major": 3, "minor": 14}))
-    monkeypatch.setattr(install.shutil, "which", {"python3.11": "/bin/python3.11"}.get)
+    monkeypatch.setattr("shutil.which", {"python3.11": "/bin/python3.11"}.get)
     assert install.find_python() == "/bin/python3.11"
 
 
 def test_without_root_the_command_is_said_instead_of_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(install.shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(install.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(install.InstallError, match="sudo apt-get install chromium"):
         install.apt_install("chromium", why="The browser tests need Chromium")
