@@ -24,7 +24,7 @@ from tests.support.processes import PYTHON, ManagedProcess, free_port, running
 SECRETS = {
     "ENCRYPTION_KEYS": base64.urlsafe_b64encode(b"switchyard-test-encryption-key-1").decode(),
     "SECRET_KEY": "switchyard-test-secret-key-0123456789",
-    "SECURITY_PASSWORD_SALT": "switchyard-test-salt-0123456789",
+    "SECURITY_PASSWORD_SALT": "switchyard-test-salt-0123456789abcdef",
 }
 # Nothing else is passed on: a developer's own OPENAI_API_KEY must not decide a test.
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")
