@@ -34,7 +34,7 @@ SWAGGER_UI = next(Path(swagger_ui_bundle.__file__).parent.glob("vendor/swagger-u
 
 
 class ErrorPayloadApi(Api):
-    """flask-smorest's error payload plus the request id, for /api only: the admin answers in HTML."""
+    """flask-smorest's error payload plus the request id, for /api: the admin answers in HTML."""
 
     def handle_http_exception(self, error: HTTPException) -> Any:
         if not request.path.startswith("/api"):

@@ -13,6 +13,7 @@ from app.accounts.models import Role, Scope
 from app.core import keys
 from app.core.actor import set_actor
 from app.core.errors import SwitchyardError
+from app.settings import SettingsError
 from app.transfer.seed import seed
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -62,7 +63,10 @@ def setup_command(as_json: bool) -> None:
     """
     set_actor("cli:setup")
     flask_migrate.upgrade()
-    crypto_state = keys.check_canary()
+    try:
+        crypto_state = keys.check_canary()
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
     made = seed()
     config = current_app.config
     admin, password = accounts.ensure_admin(config["ADMIN_EMAIL"], config["ADMIN_PASSWORD"])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import limits
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -83,18 +84,21 @@ def _redis_url(text: str) -> str:
     return text
 
 
-def _long_secret(text: str) -> str:
-    """at least 32 characters"""
-    if len(text) < 32:
-        raise ValueError
-    return text
+def _at_least(length: int) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if len(text) < length:
+            raise ValueError
+        return text
+
+    parse.__doc__ = f"at least {length} characters"
+    return parse
 
 
-def _password(text: str) -> str:
-    """at least 8 characters"""
-    if len(text) < 8:
-        raise ValueError
-    return text
+def _rate(text: str) -> str:
+    """a rate such as "100 per minute"; a bare number is per minute"""
+    rate = f"{text} per minute" if text.isdigit() else text
+    limits.parse(rate)
+    return rate
 
 
 SETTINGS = (
@@ -124,14 +128,14 @@ SETTINGS = (
     Setting(
         "SECRET_KEY",
         None,
-        _long_secret,
+        _at_least(32),
         "Signs the admin's session cookie. Made by `make up`.",
         secret=True,
     ),
     Setting(
         "SECURITY_PASSWORD_SALT",
         None,
-        _long_secret,
+        _at_least(16),
         "Peppers the password hashes. Made by `make up`.",
         secret=True,
     ),
@@ -139,21 +143,21 @@ SETTINGS = (
     Setting(
         "ADMIN_PASSWORD",
         None,
-        _password,
+        _at_least(8),
         "Password of the first admin. Default: made up and printed once.",
         secret=True,
     ),
     Setting(
         "ADMIN_TOKEN",
         None,
-        _long_secret,
+        _at_least(32),
         "An unbound API token with scope `admin`, kept as a hash only.",
         secret=True,
     ),
     Setting("SESSION_COOKIE_SECURE", False, _boolean, "Send the cookie over HTTPS only."),
     Setting("TRUSTED_PROXIES", 0, _integer(0, 10), "Reverse proxies whose X-Forwarded-* count."),
-    Setting("RATE_LIMIT_API", "6000 per minute", str, "Requests of one API token."),
-    Setting("RATE_LIMIT_LOGIN", "10 per minute", str, "Logins of one account and address."),
+    Setting("RATE_LIMIT_API", "6000 per minute", _rate, "Requests of one API token."),
+    Setting("RATE_LIMIT_LOGIN", "10 per minute", _rate, "Logins of one account and address."),
     Setting(
         "OUTBOUND_ALLOW",
         ("127.0.0.1:11434",),
@@ -197,7 +201,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
 
 
 def embedded_redis_socket(data_dir: str | Path) -> Path:
-    """Where the embedded Redis listens: in the data folder, or elsewhere if that path is too long."""
+    """Where the embedded Redis listens: in the data folder, or elsewhere if its path is too long."""
     path = Path(data_dir).resolve() / "redis" / "redis.sock"
     if len(os.fsencode(path)) < SOCKET_PATH_LIMIT:
         return path

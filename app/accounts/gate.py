@@ -123,7 +123,7 @@ def current_caller() -> Caller:
 
 
 def requires(permission: Permission) -> Callable[[View], View]:
-    """A view that only callers with ``permission`` reach; a session's writes need the CSRF token."""
+    """A view that only callers with ``permission`` reach; a session's writes need CSRF's token."""
 
     def decorate(view: View) -> View:
         @wraps(view)

@@ -1,4 +1,4 @@
-"""Reading what agents get: loads the rows, in a fixed number of queries, that resolution decides on."""
+"""Reading what agents get: loads, in a fixed number of queries, what resolution decides on."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -84,7 +84,7 @@ def _last_revs(slugs: list[str]) -> dict[str, int]:
         .where(Change.root.in_(slugs), Change.entity == "agent")
         .group_by(Change.root)
     )
-    return {root: rev for root, rev in db.session.execute(query)}
+    return dict(db.session.execute(query).tuples().all())
 
 
 def _slugs_in(change: Change) -> set[str]:

@@ -1,7 +1,7 @@
 """The one door to the database: types, naming, snapshots for reading, and the only commit.
 
-``reading()`` opens a read-only snapshot, so that a rev and the data read beside it agree; everything
-else writes. On SQLite a writer takes the write lock at once (BEGIN IMMEDIATE): a transaction that
+``reading()`` opens a read-only snapshot, so that a rev and the data read beside it agree; all else
+writes. On SQLite a writer takes the write lock at once (BEGIN IMMEDIATE): a transaction that
 reads first and upgrades later fails immediately and ignores the busy time-out.
 """
 
@@ -49,7 +49,7 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
 
 
 class ExactDecimal(sa.TypeDecorator[Decimal]):
-    """Money, exactly: NUMERIC(38, 18), and text on SQLite, where NUMERIC would go through a float."""
+    """Money, exactly: NUMERIC(38, 18); text on SQLite, where NUMERIC would go through a float."""
 
     impl = sa.Numeric(38, 18)
     cache_ok = True

@@ -1,4 +1,4 @@
-"""What a service may refuse with. Doors translate: REST into the error payload, admin into a message.
+"""What a service may refuse with. Doors translate it: REST into its payload, admin into a message.
 
 SwitchyardError
 +-- NotFound        404

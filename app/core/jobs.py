@@ -17,7 +17,7 @@ from flask import Flask, current_app
 from redis import Redis
 from sqlalchemy.orm import Session, scoped_session
 
-from app.core.redis import connect
+from app.core.redis import broker_url, connect
 
 REV_CHANNEL = "switchyard:rev"
 PENDING_LIMIT = 10_000
@@ -67,6 +67,7 @@ class Publisher:
         self._wakeup = threading.Event()
         self._start = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._stopped = False
 
     def hint(self, rev: int) -> None:
         """Tell every web process that ``rev`` was committed. Never blocks, never raises."""
@@ -75,6 +76,13 @@ class Publisher:
     def nudge(self, job: str, argument: Any) -> None:
         """Ask a worker to run ``job`` soon, with an id and nothing else."""
         self._put(job, argument)
+
+    def stop(self, timeout: float = 2.0) -> None:
+        """Send what is left, if Redis is there, and end the thread."""
+        self._stopped = True
+        self._wakeup.set()
+        if self._thread is not None:
+            self._thread.join(timeout)
 
     def _put(self, name: str, argument: Any) -> None:
         self._items.append((name, argument))
@@ -87,13 +95,16 @@ class Publisher:
 
     def _run(self) -> None:
         redis = connect(self._redis_url)
-        celery = Celery("switchyard", config_source="celeryconfig", set_as_current=False)
-        while True:
-            self._wakeup.wait()
-            self._wakeup.clear()
-            while self._items:
-                name, argument = self._items.popleft()
-                self._send(redis, celery, name, argument)
+        celery = Celery("switchyard", set_as_current=False)
+        celery.config_from_object("celeryconfig")
+        celery.conf.broker_url = broker_url(self._redis_url)
+        with redis, celery:
+            while not self._stopped:
+                self._wakeup.wait()
+                self._wakeup.clear()
+                while self._items:
+                    name, argument = self._items.popleft()
+                    self._send(redis, celery, name, argument)
 
     def _send(self, redis: "Redis[str]", celery: Celery, name: str, argument: Any) -> None:
         try:

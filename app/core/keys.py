@@ -1,6 +1,6 @@
 """The stored keys as a whole: the canary, how many are sealed by what, putting all under the first.
 
-Whatever holds a sealed secret is found by its column's name, so that a new model needs no line here.
+What holds a sealed secret is found by its column's name, so that a new model needs no line here.
 """
 
 from collections.abc import Callable, Iterator

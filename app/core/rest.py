@@ -1,4 +1,4 @@
-"""REST furniture that every domain's api.py shares: strict bodies, schemas, pages, ETags, limits."""
+"""REST furniture that every domain's api.py shares: strict bodies, fields, pages, ETags."""
 
 from typing import Any, ClassVar
 

@@ -1,4 +1,4 @@
-"""JSON as RFC 8259 means it: what the standard library lets pass and a database chokes on is refused."""
+"""JSON as RFC 8259 means it: what the standard library lets pass and databases do not take."""
 
 import json
 import math
@@ -32,18 +32,18 @@ def loads(body: bytes) -> Any:
 def _check_depth(text: str) -> None:
     depth = 0
     for match in _BRACKETS_AND_STRINGS.finditer(text):
-        token = match.group()
-        if token[0] == '"':
-            _check_text(token)
+        found = match.group()
+        if found.startswith('"'):
+            _check_text(found)
         else:
-            depth += 1 if token in "[{" else -1
+            depth += 1 if found in "[{" else -1
             if depth > MAX_DEPTH:
                 raise ValueError(f"Nested more than {MAX_DEPTH} levels deep.")
 
 
-def _check_text(token: str) -> None:
+def _check_text(quoted: str) -> None:
     try:
-        text = json.loads(token) if "\\" in token else token
+        text = json.loads(quoted) if "\\" in quoted else quoted
     except json.JSONDecodeError:
         return  # the parser says it better
     if "\x00" in text:

@@ -30,7 +30,7 @@ class ValidationStatus(StrEnum):
 
 
 class Provider(HoldsKey, TrackedRoot, Base):
-    """An endpoint with credentials. ``base_url`` holds the version path and is handed out verbatim."""
+    """An endpoint with credentials. ``base_url`` has the version path and is given out verbatim."""
 
     __tablename__ = "providers"
     __table_args__ = (

@@ -1,0 +1,150 @@
+"""Shared fixtures: an app on both databases, migrated and set up, with real Redis behind it.
+
+Migrating and hashing a password cost a second; they are done once a session into a template, and
+every test gets a copy of it.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests.support.servers import (
+    SECRETS,
+    PostgresServer,
+    RedisServer,
+    postgres_server,
+    redis_server,
+)
+
+ADMIN_EMAIL = "admin@example.com"
+ADMIN_PASSWORD = "correct horse battery"
+ADMIN_TOKEN = "test-admin-token-0123456789-0123456789"
+BACKENDS = ("sqlite", "postgresql")
+
+# Set before `app` is imported anywhere: celeryconfig reads the environment.
+os.environ.update(SECRETS)
+os.environ.update(
+    ADMIN_EMAIL=ADMIN_EMAIL,
+    ADMIN_PASSWORD=ADMIN_PASSWORD,
+    ADMIN_TOKEN=ADMIN_TOKEN,
+    RATE_LIMIT_LOGIN="1000 per minute",
+    RATE_LIMIT_API="100000 per minute",
+)
+for name in [name for name in os.environ if name.endswith("_API_KEY")]:
+    del os.environ[name]  # a developer's own key must not decide a test
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[RedisServer]:
+    """One real Redis for the session, on a Unix socket."""
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One real PostgreSQL for the session."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory, redis: RedisServer) -> Path:
+    """A SQLite file with everything that `flask setup` makes."""
+    file = tmp_path_factory.mktemp("template") / "switchyard.db"
+    _set_up(f"sqlite:///{file}", redis.url)
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: PostgresServer, redis: RedisServer) -> str:
+    """A PostgreSQL database with everything that `flask setup` makes."""
+    name = postgres.create_database()
+    _set_up(postgres.url(name), redis.url)
+    return name
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """Which database a test runs on: every one on both."""
+    backend: str = request.param
+    return backend
+
+
+@pytest.fixture
+def database_url(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database of the test's own, migrated and set up."""
+    if backend == "sqlite":
+        file = tmp_path / "switchyard.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), file)
+        yield f"sqlite:///{file}"
+        return
+    postgres = request.getfixturevalue("postgres")
+    name = postgres.create_database(request.getfixturevalue("postgres_template"))
+    yield postgres.url(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def app(database_url: str, redis: RedisServer) -> Iterator[Flask]:
+    """The app on the test's own database."""
+    app = make_app(database_url, redis.url)
+    yield app
+    close_app(app)
+
+
+@pytest.fixture
+def http(app: Flask) -> FlaskClient:
+    """An HTTP client without credentials."""
+    return app.test_client()
+
+
+Api = Callable[..., TestResponse]
+
+
+@pytest.fixture
+def api(http: FlaskClient) -> Api:
+    """``api("POST", "/agents", {...})`` as an admin; ``token=`` and ``headers=`` override."""
+
+    def call(
+        method: str, path: str, body: Any = None, *, token: str = ADMIN_TOKEN, **options: Any
+    ) -> TestResponse:
+        headers = {"Authorization": f"Bearer {token}", **options.pop("headers", {})}
+        if body is not None:
+            options["json"] = body
+        return http.open(f"/api{path}", method=method, headers=headers, **options)
+
+    return call
+
+
+def make_app(database_url: str, redis_url: str, **settings: Any) -> Flask:
+    """An app on a database and a Redis; close it with ``close_app``."""
+    from app import create_app
+
+    return create_app({"DATABASE_URL": database_url, "REDIS_URL": redis_url, **settings})
+
+
+def close_app(app: Flask) -> None:
+    """End the app's threads and give its connections back."""
+    from app.core.db import db
+
+    app.extensions["publisher"].stop()
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()
+
+
+def _set_up(database_url: str, redis_url: str) -> None:
+    app = make_app(database_url, redis_url)
+    result = app.test_cli_runner().invoke(args=["setup", "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout.splitlines()[-1])["admin_email"] == ADMIN_EMAIL
+    close_app(app)
