@@ -63,6 +63,9 @@ def init_app(app: Flask) -> None:
         logging.root.addHandler(handler)
     handler.setFormatter(formatter)
     logging.root.setLevel(app.config["LOG_LEVEL"])
+    if app.config["LOG_LEVEL"] == "INFO":
+        for chatty in ("celery.beat", "celery.worker.strategy", "celery.app.trace"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)  # three lines a sweep, every 5 s
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
