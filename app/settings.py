@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import limits
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 SOCKET_PATH_LIMIT = 100  # bytes; past about 107 a Unix socket can be made but not reached
 SECRETS_FILE = "secrets.env"
@@ -66,6 +64,10 @@ def _comma_list(text: str) -> tuple[str, ...]:
 
 def _database_url(text: str) -> str:
     """a SQLAlchemy URL: sqlite:///path or postgresql://user:password@host/name"""
+    # Here, for `make up` reads the settings too and would carry SQLAlchemy for nothing.
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
     try:
         url = make_url(text)
     except ArgumentError as error:
@@ -201,7 +203,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
 
 
 def embedded_redis_socket(data_dir: str | Path) -> Path:
-    """Where the embedded Redis listens: in the data folder, or elsewhere if its path is too long."""
+    """Where the embedded Redis listens: in the data folder, or in the temp folder if too deep."""
     path = Path(data_dir).resolve() / "redis" / "redis.sock"
     if len(os.fsencode(path)) < SOCKET_PATH_LIMIT:
         return path

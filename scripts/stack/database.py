@@ -7,17 +7,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-
 _DOWN_REVISION = re.compile(r"""^down_revision\b[^=]*=\s*["'](\w+)["']""", re.MULTILINE)
 
 
 def sqlite_file(database_url: str) -> Path | None:
     """The file behind a SQLite URL; None for a server or a database in memory."""
-    url = make_url(database_url)
-    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
-        return None
-    return Path(str(url.database))
+    match = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+)(?:\?.*)?", database_url)
+    return None if match is None or match[1] == ":memory:" else Path(match[1])
 
 
 @contextmanager
