@@ -12,6 +12,7 @@ SETTINGS = {
     "SECURITY_PASSWORD_HASH": "argon2",
     "SECURITY_POST_LOGIN_VIEW": "/admin/",
     "SECURITY_POST_LOGOUT_VIEW": "/login",
+    "SECURITY_JOIN_USER_ROLES": False,  # the role is a column of the user
     "SECURITY_RETURN_GENERIC_RESPONSES": True,  # does not tell who has an account
     "SECURITY_EMAIL_VALIDATOR_ARGS": {"check_deliverability": False},
     "SECURITY_SEND_REGISTER_EMAIL": False,
@@ -26,8 +27,7 @@ SETTINGS = {
 
 def init_app(app: Flask) -> None:
     """Bind Flask-Security and throttle its login per account and address."""
-    for name, value in SETTINGS.items():
-        app.config.setdefault(name, value)
+    app.config.update(SETTINGS)
     security.init_app(app, SQLAlchemyUserDatastore(db, User, None))
     views = app.view_functions
     throttle = limiter.limit(

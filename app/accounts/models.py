@@ -14,7 +14,7 @@ from app.core.db import Base, Json, text_enum
 
 
 class Role(StrEnum):
-    """What a person is here for. ``name`` below is what Flask-Security compares."""
+    """What a person is here for; the gate says what each may do."""
 
     ADMIN = "admin"
     OPERATOR = "operator"
@@ -53,8 +53,8 @@ class User(TrackedRoot, Base, UserMixin):
 
     @property
     def roles(self) -> list[Role]:
-        """The one role, as the list that Flask-Security looks for."""
-        return [self.role]
+        """Flask-Security's own roles: none. The gate decides, on ``role``."""
+        return []
 
 
 class ApiToken(TrackedRoot, Base):
