@@ -202,7 +202,7 @@ class CeleryWorker(ManagedProcess):
         argv = [PYTHON, "-m", "celery", "-A", "worker", "worker"]
         argv += ["--pool", "threads", "--concurrency", "8", "--without-mingle", "--without-gossip"]
         if beat:
-            argv += ["--beat", "--scheduler", "celery.beat:Scheduler"]
+            argv += ["--with-beat"]
         super().__init__(argv, log, env)
 
     def start(self) -> None:

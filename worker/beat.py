@@ -1,0 +1,33 @@
+"""``celery worker --with-beat``: the schedule as a thread of the worker.
+
+Celery's own ``--beat`` forks a second process, which carries the whole app (95 MiB) in order to
+send one message every five seconds.
+"""
+
+from typing import Any
+
+import click
+from celery import bootsteps
+from celery.beat import EmbeddedService, Scheduler
+
+from worker.celery_app import app
+
+
+class BeatThread(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Starts with the worker and stops with it; slots in the database bear any number of them."""
+
+    conditional = True
+
+    def __init__(self, worker: Any, with_beat: bool = False, **options: Any) -> None:
+        super().__init__(worker, **options)
+        self.enabled = with_beat
+
+    def create(self, worker: Any) -> Any:
+        # The plain scheduler keeps nothing on disk: what is due is a question to the database.
+        return EmbeddedService(worker.app, thread=True, scheduler_cls=Scheduler)
+
+
+app.steps["worker"].add(BeatThread)
+app.user_options["worker"].add(
+    click.Option(("--with-beat",), is_flag=True, help="Run the schedule in this worker as well.")
+)
