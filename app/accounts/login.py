@@ -1,8 +1,10 @@
 """Signing in with Flask-Security: sessions, password hashing, throttling."""
 
+from typing import Any
+
 from flask import Flask, request
 from flask_limiter.util import get_remote_address
-from flask_security import SQLAlchemyUserDatastore
+from flask_security import RoleMixin, SQLAlchemyUserDatastore
 
 from app.accounts.models import User
 from app.core.db import db
@@ -28,8 +30,8 @@ SETTINGS = {
 def init_app(app: Flask) -> None:
     """Bind Flask-Security and throttle its login per account and address."""
     app.config.update(SETTINGS)
-    security.init_app(app, SQLAlchemyUserDatastore(db, User, None))
-    views = app.view_functions
+    security.init_app(app, SQLAlchemyUserDatastore(db, User, RoleMixin))
+    views: dict[str, Any] = app.view_functions
     throttle = limiter.limit(
         lambda: app.config["RATE_LIMIT_LOGIN"], key_func=_account_and_address, methods=["POST"]
     )
@@ -38,5 +40,5 @@ def init_app(app: Flask) -> None:
 
 def _account_and_address() -> str:
     body = request.get_json(silent=True) if request.is_json else request.form
-    email = body.get("email", "") if hasattr(body, "get") else ""
+    email = body.get("email", "") if isinstance(body, dict) else ""
     return f"{get_remote_address()}:{str(email).strip().lower()[:254]}"

@@ -3,6 +3,7 @@
 import secrets
 from datetime import datetime
 from enum import StrEnum
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from flask_security import UserMixin
@@ -51,10 +52,8 @@ class User(TrackedRoot, Base, UserMixin):
     def root_name(self) -> str:
         return self.email
 
-    @property
-    def roles(self) -> list[Role]:
-        """Flask-Security's own roles: none. The gate decides, on ``role``."""
-        return []
+    roles: ClassVar[list[Any]] = []  # type: ignore[misc]
+    """Flask-Security's own roles: none. The gate decides, on ``role``."""
 
 
 class ApiToken(TrackedRoot, Base):

@@ -76,7 +76,7 @@ def get_default_agent() -> Response:
 @requires(Permission.READ)
 @blueprint.response(200, AgentOut)
 def get_current_agent() -> Response:
-    """The caller's agent (row A6): a bound token's only one, else their default, else the global."""
+    """The caller's agent (row A6): a bound token's one, else their default, else the global."""
     caller = current_caller()
     if caller.agents is not None and len(caller.agents) == 1:
         return _agent_response(get_agent(next(iter(caller.agents))))

@@ -7,10 +7,10 @@ deadlocked 37 of 80 transactions on PostgreSQL, last, none of 480.
 """
 
 import enum
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
@@ -59,6 +59,7 @@ class Tracked:
     """What every tracked model is: a row with an id that belongs to a root."""
 
     entity: ClassVar[str]
+    __table__: ClassVar[Any]
 
     id: Mapped[int] = mapped_column(primary_key=True)
 
@@ -229,17 +230,8 @@ def _collect_row(session: Session, operation: Operation, row: Tracked) -> None:
         # Rolled back to the savepoint, the change would stay in the list.
         raise RuntimeError("configuration is not changed inside a savepoint")
     root = row.root
-    root_row = (sa.inspect(type(root)).local_table, root.id)
-    entry = Pending(
-        row.entity,
-        row.id,
-        operation,
-        root.root_name,
-        root_row,
-        old,
-        new,
-        quiet,  # type: ignore[arg-type]
-    )
+    root_row = (root.__table__, root.id)
+    entry = Pending(row.entity, row.id, operation, root.root_name, root_row, old, new, quiet)
     pending = session.info.setdefault("pending", {})
     key = (row.entity, row.id)
     if key not in pending:
@@ -276,11 +268,16 @@ def _changes_config(session: Session, row: Tracked) -> bool:
     return any(k != SETTLED and get_history(row, name).has_changes() for name, _, k in columns)
 
 
-def _tracked_columns(model: type) -> Iterator[tuple[str, str, str]]:
-    for attribute in sa.inspect(model).column_attrs:
-        info = attribute.columns[0].info
-        if kind := info.get("tracked"):
-            yield attribute.key, info["shown_as"] or attribute.columns[0].name, kind
+@cache
+def _tracked_columns(model: type[Tracked]) -> tuple[tuple[str, str, str], ...]:
+    """Attribute, name in the history and kind of every tracked column."""
+    mapper: Any = sa.inspect(model)
+    columns = ((attribute.key, attribute.columns[0]) for attribute in mapper.column_attrs)
+    return tuple(
+        (key, column.info["shown_as"] or column.name, column.info["tracked"])
+        for key, column in columns
+        if "tracked" in column.info
+    )
 
 
 def _portable(value: Any, kind: str) -> Any:

@@ -106,7 +106,7 @@ class Publisher:
                     name, argument = self._items.popleft()
                     self._send(redis, celery, name, argument)
 
-    def _send(self, redis: "Redis[str]", celery: Celery, name: str, argument: Any) -> None:
+    def _send(self, redis: Redis, celery: Celery, name: str, argument: Any) -> None:
         try:
             if name == REV_CHANNEL:
                 redis.publish(REV_CHANNEL, argument)

@@ -19,7 +19,7 @@ _SECRETS = re.compile(
     (\bsy_[\w-]{6})[\w-]{10,}                                   # our tokens
     | (\bsk-)[\w-]{8,}                                          # the usual shape of provider keys
     | (\bBearer\s+)[\w.~+/=-]{8,}
-    | ((?:api[_-]?key|password|token|secret|authorization|x-api-key)["']?\s*[:=]\s*["']?)[^\s"',}]{4,}
+    | ((?:api[_-]?key|password|token|secret|authorization)["']?\s*[:=]\s*["']?)[^\s"',}]{4,}
     | (://[^/\s:@]+:)[^/\s@]+(?=@)                              # passwords in URLs
     """
 )

@@ -5,7 +5,7 @@ from redis import Redis
 TIMEOUT = 1.0  # seconds; a half-open Redis would hang a caller for ever otherwise
 
 
-def connect(url: str, *, read_timeout: float | None = TIMEOUT) -> "Redis[str]":
+def connect(url: str, *, read_timeout: float | None = TIMEOUT) -> Redis:
     """A lazy connection to ``url`` that gives up after a second, never a hung one."""
     return Redis.from_url(
         url,

@@ -103,7 +103,8 @@ def update_provider(
             "api_key",
             "The new base_url is another origin: send the api_key for it (or null to clear it).",
         )
-    sent = {name: data[name] for name in ("name", "options", "is_active") if name in data}
+    plain = ("name", "options", "is_active")
+    sent: dict[str, Any] = {name: data[name] for name in plain if name in data}
     sent |= {"type": adapter.type, "capability": adapter.capability, "base_url": base_url}
     changed = {name: value for name, value in sent.items() if getattr(provider, name) != value}
     for name, value in changed.items():
