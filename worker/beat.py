@@ -13,7 +13,7 @@ from celery.beat import EmbeddedService, Scheduler
 from worker.celery_app import app
 
 
-class BeatThread(bootsteps.StartStopStep):  # type: ignore[misc]
+class BeatThread(bootsteps.StartStopStep):
     """Starts with the worker and stops with it; slots in the database bear any number of them."""
 
     conditional = True

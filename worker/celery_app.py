@@ -12,7 +12,7 @@ from app.core.actor import acting_as
 from app.settings import SettingsError
 
 
-class ContextTask(Task):  # type: ignore[misc]
+class ContextTask(Task):
     """A task that runs inside the Flask app, in its own name."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -269,7 +269,7 @@ def _changes_config(session: Session, row: Tracked) -> bool:
 
 
 @cache
-def _tracked_columns(model: type[Tracked]) -> tuple[tuple[str, str, str], ...]:
+def _tracked_columns(model: type) -> tuple[tuple[str, str, str], ...]:
     """Attribute, name in the history and kind of every tracked column."""
     mapper: Any = sa.inspect(model)
     columns = ((attribute.key, attribute.columns[0]) for attribute in mapper.column_attrs)
