@@ -10,7 +10,6 @@ import enum
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
@@ -268,8 +267,7 @@ def _changes_config(session: Session, row: Tracked) -> bool:
     return any(k != SETTLED and get_history(row, name).has_changes() for name, _, k in columns)
 
 
-@cache
-def _tracked_columns(model: type) -> tuple[tuple[str, str, str], ...]:
+def _tracked_columns(model: type[Tracked]) -> tuple[tuple[str, str, str], ...]:
     """Attribute, name in the history and kind of every tracked column."""
     mapper: Any = sa.inspect(model)
     columns = ((attribute.key, attribute.columns[0]) for attribute in mapper.column_attrs)
