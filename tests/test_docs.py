@@ -1,0 +1,47 @@
+"""The documentation says what the code does: settings, commands, links."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.settings import SETTINGS
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), ROOT / "client" / "README.md"])
+_LINK = re.compile(r"\]\((?!https?://|mailto:|#)([^)#\s]+)")
+
+
+def test_every_setting_is_documented_as_it_is() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    expected = [
+        f"| `{setting.name}` | {_default(setting.default)} | {_takes(setting.parse)} "
+        f"| {setting.help}{' **Secret.**' if setting.secret else ''} |"
+        for setting in SETTINGS
+    ]
+    assert rows == expected
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = _LINK.findall(page.read_text())
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_make_targets_that_are_named_exist(page: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z-]+)", page.read_text()))
+    assert named <= targets
+
+
+def _default(value: object) -> str:
+    if value is None or value == ():
+        return "none"
+    return f"`{', '.join(value)}`" if isinstance(value, tuple) else f"`{str(value)}`"
+
+
+def _takes(parse: object) -> str:
+    return "text" if parse is str else str(parse.__doc__)
