@@ -7,7 +7,6 @@ deadlocked 37 of 80 transactions on PostgreSQL, last, none of 480.
 """
 
 import enum
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -25,6 +24,7 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.attributes import get_history
 
 from app.changes.models import Change, ConfigState, Operation
+from app.changes.pending import Pending, SecretId
 from app.core.actor import current_actor
 from app.core.clock import utcnow
 from app.core.db import db
@@ -87,49 +87,6 @@ class TrackedRoot(Tracked):
     def root_name(self) -> str:
         """What people call it: a slug, a name."""
         raise NotImplementedError
-
-
-@dataclass
-class Pending:
-    """What a transaction has done so far to one entity: its first old and its last new values."""
-
-    entity: str
-    entity_id: int
-    operation: Operation
-    root: str
-    root_row: tuple[sa.Table, int]
-    old: dict[str, Any] = field(default_factory=dict)
-    new: dict[str, Any] = field(default_factory=dict)
-    quiet: bool = True
-    """Nothing but settled state has changed."""
-
-    def merge(self, later: "Pending") -> None:
-        """Fold a later flush of the same entity into this one."""
-        self.old = later.old | self.old
-        self.new = self.new | later.new
-        self.quiet = self.quiet and later.quiet
-        self.root = later.root
-        if later.operation is Operation.DELETE:
-            self.operation = Operation.DELETE
-            self.new = {}
-
-    def diff(self) -> dict[str, Any]:
-        """Fields that came out different, as ``[old, new]``; a secret's as "changed"."""
-        names = [name for name in {**self.old, **self.new} if self._differs(name)]
-        return {name: self._entry(name) for name in names}
-
-    def _differs(self, name: str) -> bool:
-        return bool(self.old.get(name) != self.new.get(name))
-
-    def _entry(self, name: str) -> Any:
-        old, new = self.old.get(name), self.new.get(name)
-        if isinstance(old, _SecretId) or isinstance(new, _SecretId):
-            return "changed"
-        return [old, new]
-
-
-class _SecretId(str):
-    """A secret's id on its way into a diff, where it must not show."""
 
 
 @event.listens_for(db.session, "before_flush")
@@ -283,7 +240,7 @@ def _portable(value: Any, kind: str) -> Any:
     if value is None:
         return None
     if kind == SECRET:
-        return _SecretId(value)
+        return SecretId(value)
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, datetime):
