@@ -40,7 +40,7 @@ def test_make_targets_that_are_named_exist(page: Path) -> None:
 def _default(value: object) -> str:
     if value is None or value == ():
         return "none"
-    return f"`{', '.join(value)}`" if isinstance(value, tuple) else f"`{str(value)}`"
+    return f"`{', '.join(value)}`" if isinstance(value, tuple) else f"`{value!s}`"
 
 
 def _takes(parse: object) -> str:
