@@ -58,6 +58,7 @@ class Fetcher:
         self._failed: set[str] = set()
         self._retry_at: dict[str, float] = {}
         self._hold_until = 0.0
+        self._doubt_until = 0.0
         self._lock = threading.Lock()
 
     def due(self, agent_id: str) -> bool:
@@ -72,6 +73,15 @@ class Fetcher:
                 flight = self._flights[agent_id] = Flight()
                 self._worker.submit(lambda: self._fly(agent_id, flight), urgent=urgent)
             return flight
+
+    def wait(self, flight: Flight) -> bool:
+        """Wait for an answer, shortly; not at all while the server has just let another wait."""
+        if time.monotonic() < self._doubt_until:
+            return flight.wait(0)
+        landed = flight.wait(self._timings.first_read)
+        if not landed:
+            self._doubt_until = time.monotonic() + self._timings.cold_retry
+        return landed
 
     def revalidate(self, agent_ids: Iterable[str]) -> None:
         """Ask again for each, behind whatever a caller is waiting for."""
@@ -119,6 +129,7 @@ class Fetcher:
             if self._cache.store(config, epoch):
                 flight.config = config
                 self._retry_at.pop(agent_id, None)
+                self._doubt_until = 0.0
                 self._on_stored()
                 return
         flight.config = self._cache.put_stand_in(agent_id, config)
@@ -126,6 +137,8 @@ class Fetcher:
 
     def _note_failure(self, error: TransportError, flight: Flight) -> None:
         flight.refused = isinstance(error, NotFound | Forbidden)
+        if not flight.refused:
+            self._doubt_until = time.monotonic() + self._timings.cold_retry
         if isinstance(error, Throttled):
             patience = min(error.retry_after or 0, self._timings.retry_after_max)
             self._hold_until = time.monotonic() + max(patience, self._timings.cold_retry)

@@ -163,7 +163,7 @@ class Listener:
                 if result is not None:
                     events.append(result)
 
-    def _perform(self, action: Action) -> Event | None:  # noqa: C901  # one line an action
+    def _perform(self, action: Action) -> Event | None:  # one line an action
         match action:
             case Sync():
                 return self._sync(action)

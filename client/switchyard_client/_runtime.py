@@ -27,7 +27,6 @@ logger = logging.getLogger("switchyard_client")
 
 _numbers = itertools.count(1)
 
-REACHING = (Status.INITIALIZING, Status.LIVE, Status.POLLING)
 SETTLED = (Status.LIVE, Status.POLLING)
 
 
@@ -123,8 +122,8 @@ class Runtime:
         flight = self._fetcher.request(agent_id)
         if stand_in is not None:
             return stand_in
-        patience = self._settings.timings.first_read if self._status in REACHING else 0
-        if flight.wait(patience) and flight.config is not None:
+        answerable = self._status not in (Status.UNAUTHORIZED, Status.CLOSED)
+        if answerable and self._fetcher.wait(flight) and flight.config is not None:
             return flight.config
         return self._cache.find(agent_id) or self._substitute(agent_id, flight)
 

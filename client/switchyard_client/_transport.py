@@ -77,8 +77,6 @@ class HttpTransport:
         session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
         if self._token:
             session.auth = BearerAuth(self._token)
-        if self._verify is not True:  # True leaves REQUESTS_CA_BUNDLE its say
-            session.verify = self._verify
         session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         return session
 
@@ -144,6 +142,7 @@ class HttpTransport:
                 self._url + path,
                 params=params,
                 headers=headers,
+                verify=self._verify,  # as the session's own, REQUESTS_CA_BUNDLE would override it
                 timeout=(self._timings.connect, self._timings.request),
                 allow_redirects=False,
                 stream=True,

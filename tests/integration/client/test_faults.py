@@ -1,0 +1,263 @@
+"""What goes wrong between client and server, and what the client makes of it."""
+
+import time
+from dataclasses import replace
+
+import pytest
+from switchyard_client import SwitchyardClient
+
+from tests.integration.client.conftest import FAST, ClientFactory, Heard
+from tests.support.fault_server import Answer, FaultServer, agent, wait_until
+
+
+def test_without_a_stream_changes_come_by_polls(
+    server: FaultServer, make_client: ClientFactory
+) -> None:
+    server.stream = "404"
+    server.put(agent("trader"))
+    client = make_client()
+    wait_until(lambda: client.status == "POLLING")
+    server.put(agent("trader", "gpt-5"), push=False)
+    wait_until(lambda: client.get_agent_config("trader").model == "gpt-5")
+    assert client.is_connected
+
+
+def test_polls_stop_when_the_stream_is_back(
+    server: FaultServer, make_client: ClientFactory
+) -> None:
+    server.stream = "404"
+    server.put(agent("trader"))
+    client = make_client()
+    wait_until(lambda: server.asked("/api/sync") >= 3)
+    server.stream = "normal"
+    wait_until(lambda: client.status == "LIVE")
+    polls = server.asked("/api/sync")
+    server.put(agent("trader", "gpt-5"))
+    wait_until(lambda: client.get_agent_config("trader").model == "gpt-5")
+    time.sleep(3 * FAST.poll)  # nothing to wait for: the point is that nothing comes
+    assert server.asked("/api/sync") == polls
+
+
+def test_polling_only_opens_no_stream_and_uses_etags(
+    server: FaultServer, make_client: ClientFactory
+) -> None:
+    server.put(agent("trader"))
+    client = make_client(streaming=False)
+    wait_until(lambda: server.asked("/api/sync") >= 3)
+    assert server.asked("/api/ws") == 0
+    syncs = [headers for path, _, headers in server.requests if path == "/api/sync"]
+    assert "If-None-Match" not in syncs[0]
+    assert all(headers["If-None-Match"] for headers in syncs[1:])
+    server.put(agent("trader", "gpt-5"))
+    wait_until(lambda: client.get_agent_config("trader").model == "gpt-5")
+    assert client.status == "POLLING"
+
+
+def test_a_server_that_greets_and_hangs_up_is_not_stormed(
+    server: FaultServer, make_client: ClientFactory
+) -> None:
+    server.stream = "welcome-eof"
+    # Ten times faster than in production: 10 s become 1 s.
+    times = replace(FAST, backoff_min=0.1, backoff_max=6.0, welcome=0.5, poll=3.0)
+    make_client(timings=times)
+    wait_until(lambda: server.asked("/api/ws") >= 2)
+    time.sleep(1.0)
+    assert server.asked("/api/ws") <= 11
+
+
+def test_silence_on_a_half_open_stream_leads_to_a_poll(
+    server: FaultServer, make_client: ClientFactory
+) -> None:
+    server.heartbeat_s = 0.05
+    server.put(agent("trader"))
+    client = make_client(timings=replace(FAST, backoff_min=5, backoff_max=5, safety_poll=60))
+    stream = server.wait_for_stream()
+    server.put(agent("trader", "gpt-5"), push=False)
+    assert not stream.ended.is_set()
+    wait_until(lambda: client.get_agent_config("trader").model == "gpt-5", timeout=2)
+    assert client.status == "POLLING"
+    assert stream.ended.wait(2)
+
+
+def test_heartbeats_keep_a_quiet_stream(server: FaultServer, make_client: ClientFactory) -> None:
+    server.heartbeat_s = 0.3
+    client = make_client()
+    stream = server.wait_for_stream()
+    beat = {"type": "heartbeat", "epoch": server.epoch, "rev": server.rev, "last": server.rev}
+    until = time.monotonic() + 1.2
+    while time.monotonic() < until:
+        stream.send(beat)
+        assert not stream.ended.wait(0.03)
+    assert client.status == "LIVE"
+
+
+def test_no_welcome_leads_to_a_poll(server: FaultServer, make_client: ClientFactory) -> None:
+    server.stream = "silent"
+    server.put(agent("trader"))
+    client = make_client(timings=replace(FAST, backoff_min=5, backoff_max=5, poll=60))
+    wait_until(lambda: server.asked("/api/sync") == 1)
+    server.put(agent("trader", "gpt-5"), push=False)
+    wait_until(lambda: client.get_agent_config("trader").model == "gpt-5", timeout=2)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_token_is_not_hammered_and_values_are_kept(
+    server: FaultServer, make_client: ClientFactory, status: int
+) -> None:
+    server.put(agent("trader"))
+    client = make_client()
+    stream = server.wait_for_stream()
+    client.get_agent_config("trader")
+    server.answers.append(Answer("/api/", status))
+    server.stream = str(status)
+    asked = len(server.requests)
+    stream.close(4401, "token revoked")
+    wait_until(lambda: client.status == "UNAUTHORIZED")
+    time.sleep(3 * FAST.poll)  # nothing to wait for: the point is that nothing comes
+    assert len(server.requests) <= asked + 2
+    assert client.get_agent_config("trader").model == "gpt-4.1"
+
+
+def test_a_token_that_is_good_again_brings_the_stream_back(
+    server: FaultServer, make_client: ClientFactory
+) -> None:
+    server.answers.append(Answer("/api/", 401))
+    server.stream = "401"
+    client = make_client(timings=replace(FAST, unauthorized_min=0.1, unauthorized_max=0.1))
+    wait_until(lambda: client.status == "UNAUTHORIZED")
+    assert client.wait_ready(5) is False  # at once, not after 5 s
+    server.stream = "normal"
+    server.answers.clear()
+    wait_until(lambda: client.status == "LIVE")
+
+
+def test_a_proxy_that_refuses_streams_does_not_stop_polls(
+    server: FaultServer, make_client: ClientFactory
+) -> None:
+    server.stream = "403"
+    server.put(agent("trader"))
+    client = make_client()
+    wait_until(lambda: client.status == "POLLING")
+    server.put(agent("trader", "gpt-5"), push=False)
+    wait_until(lambda: client.get_agent_config("trader").model == "gpt-5")
+
+
+def test_retry_after_is_obeyed(server: FaultServer, make_client: ClientFactory) -> None:
+    server.answers.append(Answer("/api/sync", 503, {"Retry-After": "1"}, times=1))
+    started = time.monotonic()
+    client = make_client(streaming=False)
+    wait_until(lambda: client.status == "STALE")
+    assert client.wait_ready(5)
+    assert time.monotonic() - started >= 1.0
+    assert server.asked("/api/sync") == 2
+
+
+def test_over_capacity_means_polling(server: FaultServer, make_client: ClientFactory) -> None:
+    server.put(agent("trader"))
+    client = make_client(timings=replace(FAST, backoff_max=60))
+    server.wait_for_stream().close(1013, "try later")
+    wait_until(lambda: client.status == "POLLING")
+    server.put(agent("trader", "gpt-5"), push=False)
+    wait_until(lambda: client.get_agent_config("trader").model == "gpt-5")
+    assert server.asked("/api/ws") == 1
+
+
+def test_goodbye_is_followed_by_a_reconnect_in_the_servers_time(
+    server: FaultServer, make_client: ClientFactory
+) -> None:
+    client = make_client()
+    stream = server.wait_for_stream()
+    said = time.monotonic()
+    stream.send({"type": "goodbye", "reason": "restart", "retry_s": 0.3})
+    wait_until(lambda: server.asked("/api/ws") == 2)
+    assert time.monotonic() - said >= 0.3
+    wait_until(lambda: client.status == "LIVE")
+
+
+def test_resync_is_answered_by_a_sync(server: FaultServer, make_client: ClientFactory) -> None:
+    server.put(agent("trader"))
+    client = make_client()
+    stream = server.wait_for_stream()
+    rev = server.put(agent("trader", "gpt-5"), push=False)
+    stream.send({"type": "resync", "epoch": server.epoch, "rev": rev, "spread_s": 0.05})
+    wait_until(lambda: client.get_agent_config("trader").model == "gpt-5")
+    assert server.asked("/api/ws") == 1
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "{",
+        "[1]",
+        '{"type": 7}',
+        "[" * 5000,
+        '{"type": "agent_config_changed", "agent_id": "trader", "rev": "x"}',
+        '{"type": "agent_config_changed", "agent_id": "trader", "epoch": "epoch-1", '
+        '"rev": 99, "prev": 2, "more": false, "config": {"llm_timeout": NaN}}',
+    ],
+)
+def test_a_malformed_message_drops_the_stream_and_resyncs(
+    server: FaultServer, make_client: ClientFactory, frame: str
+) -> None:
+    server.put(agent("trader"))
+    client = make_client()
+    stream = server.wait_for_stream()
+    server.put(agent("trader", "gpt-5"), push=False)
+    stream.send_raw(frame)
+    wait_until(lambda: client.get_agent_config("trader").model == "gpt-5")
+    assert stream.ended.wait(2)
+    wait_until(lambda: client.status == "LIVE")
+
+
+def test_unknown_types_and_fields_are_ignored(
+    server: FaultServer, make_client: ClientFactory
+) -> None:
+    server.put(agent("trader"))
+    client = make_client()
+    stream = server.wait_for_stream()
+    stream.send({"type": "weather", "sun": True})
+    stream.ping()
+    server.put(agent("trader", "gpt-5", candidate={"llm_model": "x"}))
+    wait_until(lambda: client.get_agent_config("trader").model == "gpt-5")
+    assert not stream.ended.is_set()
+
+
+@pytest.mark.parametrize("body", [b"<html>", b'{"epoch": 1}', b"[]", b'{"a": NaN}'])
+def test_an_answer_that_is_no_answer_keeps_the_values(
+    server: FaultServer, make_client: ClientFactory, body: bytes
+) -> None:
+    server.put(agent("trader"))
+    client = make_client(streaming=False)
+    assert client.wait_ready(5)
+    server.answers.append(Answer("/api/", 200, body=body, times=2))
+    wait_until(lambda: client.status == "STALE")
+    assert client.get_agent_config("trader").model == "gpt-4.1"
+    wait_until(lambda: client.status == "POLLING")
+
+
+def test_redirects_are_not_followed(server: FaultServer, make_client: ClientFactory) -> None:
+    with FaultServer() as thief:
+        server.answers.append(Answer("/api/", 302, {"Location": thief.url + "/api/sync"}))
+        server.stream, server.stream_headers = "302", {"Location": thief.url}
+        client = make_client()
+        wait_until(lambda: client.status == "STALE")
+        wait_until(lambda: server.asked("/api/ws") >= 2)
+        assert thief.requests == []
+
+
+def test_a_dead_server_leaves_everything_in_use_until_it_is_back(
+    server: FaultServer, make_client: ClientFactory
+) -> None:
+    server.put(agent("trader"))
+    client: SwitchyardClient = make_client()
+    server.wait_for_stream()
+    heard = Heard(client)
+    server.stop()
+    wait_until(lambda: client.status == "STALE")
+    assert client.get_agent_config("trader").source == "agent"
+    assert heard.changes == []
+    server.put(agent("trader", "gpt-5"))
+    server.start()
+    wait_until(lambda: client.status == "LIVE")
+    assert client.get_agent_config("trader").model == "gpt-5"
+    wait_until(lambda: heard.models() == [("trader", "gpt-5")])

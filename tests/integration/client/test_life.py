@@ -1,0 +1,217 @@
+"""Ending, starting over, and forking."""
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from switchyard_client import SwitchyardClient
+
+from tests.integration.client.conftest import FAST, ClientFactory
+from tests.support.fault_server import Answer, FaultServer, agent, wait_until
+
+
+def sockets() -> set[str]:
+    """This process' open sockets."""
+    found = set()
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the folder's own descriptor
+            found.add(str(link.readlink()))
+    return {target for target in found if target.startswith("socket:")}
+
+
+def client_threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("switchyard-")]
+
+
+def test_close_leaves_no_thread_and_no_socket(
+    server: FaultServer, make_client: ClientFactory
+) -> None:
+    server.put(agent("trader"))
+    before = sockets()
+    client = make_client()
+    client.on_config_change(lambda agent_id, config: None)
+    client.get_agent_config("trader")
+    stream = server.wait_for_stream()
+    server.put(agent("trader", "gpt-5"))
+    wait_until(lambda: client.get_agent_config("trader").model == "gpt-5")
+    assert len(client_threads()) == 3
+    client.close()
+    client.close()
+    assert client_threads() == []
+    assert stream.ended.wait(2)
+    wait_until(lambda: sockets() <= before)
+    assert client.status == "CLOSED"
+    assert client.get_agent_config("trader").model == "gpt-5"  # from memory
+    assert client.get_agent_config("cold").source == "built_in"
+
+
+def test_close_does_not_wait_for_a_server_that_never_answers(make_client: ClientFactory) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        url = f"http://127.0.0.1:{hung.getsockname()[1]}"
+        client = make_client(url=url, timings=replace(FAST, request=60, connect=60, close=10))
+        connection, _ = hung.accept()
+        with connection:
+            started = time.monotonic()
+            client.close()
+            assert time.monotonic() - started < 1
+        assert client_threads() == []
+
+
+def test_close_is_bounded_when_a_name_lookup_hangs(
+    monkeypatch: pytest.MonkeyPatch, make_client: ClientFactory
+) -> None:
+    looking, found = threading.Event(), threading.Event()
+
+    def hanging_lookup(*args: object, **kwargs: object) -> list[object]:
+        looking.set()
+        found.wait(10)
+        raise socket.gaierror("no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hanging_lookup)
+    client = make_client(url="http://switchyard.invalid", timings=replace(FAST, close=0.1))
+    assert looking.wait(2)
+    started = time.monotonic()
+    client.close()
+    assert time.monotonic() - started < 1
+    found.set()
+    wait_until(lambda: client_threads() == [])
+
+
+def test_a_closed_client_can_connect_again(server: FaultServer, make_client: ClientFactory) -> None:
+    server.put(agent("trader"))
+    client = make_client()
+    assert client.wait_ready(5)
+    client.disconnect()
+    server.put(agent("trader", "gpt-5"))
+    client.connect()
+    client.connect()
+    wait_until(lambda: client.get_agent_config("trader").model == "gpt-5")
+    assert len(server.live_sockets()) <= 1
+
+
+def test_autoconnect_can_be_left_to_the_caller(
+    server: FaultServer, make_client: ClientFactory
+) -> None:
+    client = make_client(autoconnect=False)
+    assert client.status == "INITIALIZING"
+    assert client_threads() == []
+    client.connect()
+    assert client.wait_ready(5)
+
+
+def in_child(work: Callable[[], object]) -> object:
+    """Run `work` in a forked child; what it returned, by way of JSON."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writer, json.dumps(work()).encode())
+        except BaseException as error:
+            os.write(writer, json.dumps(repr(error)).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as result:
+        answer = result.read()
+    os.waitpid(child, 0)
+    return json.loads(answer)
+
+
+def test_a_child_keeps_the_values_and_has_its_own_connection(
+    server: FaultServer, make_client: ClientFactory
+) -> None:
+    server.put(agent("trader"))
+    client = make_client(client_id="desk")
+    parents = server.wait_for_stream()
+    client.get_agent_config("trader")
+    asked = server.asked("/api/agents")
+
+    def work() -> object:
+        threads = len(client_threads())
+        config = client.get_agent_config("trader")
+        wait_until(lambda: client.status == "LIVE")
+        server_sees = (config.model, config.source, threads)
+        client.close()
+        return server_sees
+
+    assert in_child(work) == ["gpt-4.1", "agent", 0]
+    assert len(server.sockets) == 2
+    assert server.sockets[1].hellos()[0]["client_id"].startswith("desk:")
+    assert server.asked("/api/agents") == asked
+    # The parent's stream went through all of it untouched.
+    assert not parents.ended.is_set()
+    server.put(agent("trader", "gpt-5"))
+    wait_until(lambda: client.get_agent_config("trader").model == "gpt-5")
+    assert server.live_sockets() == [parents]
+
+
+def test_a_child_hears_of_changes_itself(server: FaultServer, make_client: ClientFactory) -> None:
+    server.put(agent("trader"))
+    client = make_client()
+    server.wait_for_stream()
+    heard: list[str] = []
+    client.on_config_change(lambda agent_id, config: heard.append(config.model))
+    threading.Thread(
+        target=lambda: (
+            wait_until(lambda: len(server.sockets) == 2 and server.sockets[1].hellos()),
+            server.put(agent("trader", "gpt-5")),
+        )
+    ).start()
+
+    def work() -> object:
+        client.get_agent_config("trader")
+        wait_until(lambda: heard)
+        return heard
+
+    assert in_child(work) == ["gpt-5"]
+    wait_until(lambda: heard == ["gpt-5"])
+
+
+def test_a_child_that_never_reads_sends_nothing(
+    server: FaultServer, make_client: ClientFactory
+) -> None:
+    client = make_client()
+    stream = server.wait_for_stream()
+    asked, received = len(server.requests), len(stream.received)
+    assert in_child(lambda: len(client_threads())) == 0
+    assert client.status == "LIVE"
+    assert (len(server.requests), len(stream.received)) == (asked, received)
+    assert not stream.ended.is_set()
+
+
+def test_a_fork_in_the_middle_of_a_request_harms_nobody(
+    server: FaultServer, make_client: ClientFactory
+) -> None:
+    server.put(agent("trader"))
+    server.hold_reads = threading.Event()
+    server.answers.append(Answer("/api/sync", 500, times=1))
+    client = make_client(streaming=False, timings=replace(FAST, backoff_min=5, request=5))
+    reader = threading.Thread(target=client.get_agent_config, args=("trader",))
+    reader.start()
+    wait_until(lambda: server.asked("/api/agents/trader/llm"))
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    server.hold_reads.set()
+    reader.join(5)
+    assert client.get_agent_config("trader").source == "agent"
+
+
+def test_a_closed_client_stays_closed_in_a_child(server: FaultServer) -> None:
+    server.put(agent("trader"))
+    client = SwitchyardClient(server.url, token="token-1", timings=FAST)
+    assert client.wait_ready(5)
+    client.close()
+
+    def work() -> object:
+        return [client.get_agent_config("trader").model, client.status, client_threads()]
+
+    assert in_child(work) == ["gpt-4.1", "CLOSED", []]
