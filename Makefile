@@ -34,11 +34,11 @@ format: install-dev ## Format the code and mend what the linter can mend
 	@$(PYTHON) -m ruff check --fix .
 	@$(PYTHON) -m ruff format .
 
-lock: install-dev ## Lock the requirements again, with hashes, from pyproject.toml
+lock: install-dev ## Lock pyproject.toml's requirements with hashes; newer versions: UPGRADE=--upgrade
 	@$(PYTHON) -m uv pip compile $(LOCK) --output-file requirements.txt pyproject.toml
 	@$(PYTHON) -m uv pip compile $(LOCK) --extra dev --constraints requirements.txt --output-file requirements-dev.txt pyproject.toml
 
-LOCK := --quiet --upgrade --generate-hashes --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links
+LOCK := --quiet $(UPGRADE) --generate-hashes --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links
 
 migration: install ## Write a migration for changed models: make migration m="what changed"
 	@test -n "$(m)" || { echo 'Say what changed: make migration m="add a column"'; exit 2; }

@@ -125,7 +125,7 @@ def apt_install(*packages: str, why: str) -> None:
 
 
 def pip(*arguments: str) -> None:
-    options = ["--quiet", "--disable-pip-version-check", "--no-input"]
+    options = ["-qq", "--disable-pip-version-check", "--no-input"]
     command = [str(PYTHON), "-m", "pip", "install", *options, *arguments]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
