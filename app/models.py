@@ -1,7 +1,7 @@
 """Every domain's models, in one import, for Alembic and for `core.db.referrers`."""
 
 from app.accounts.models import ApiToken, User
-from app.agents.models import Agent, LLMConfig
+from app.agents.models import Agent, GlobalHalt, LLMConfig
 from app.changes.models import Change, ConfigState
 from app.core.models import EncryptionCanary
 from app.health.models import ProviderCheck
@@ -13,6 +13,7 @@ __all__ = [
     "Change",
     "ConfigState",
     "EncryptionCanary",
+    "GlobalHalt",
     "LLMConfig",
     "Provider",
     "ProviderCheck",

@@ -8,6 +8,7 @@ from flask.views import MethodView
 from app.accounts.gate import Caller, Permission, current_caller, requires
 from app.agents import chain, effective, services
 from app.agents.chain import get_agent
+from app.agents.halt import get_red_button
 from app.agents.models import Agent
 from app.agents.schemas import (
     AgentArgs,
@@ -45,7 +46,8 @@ class Agents(MethodView):
         narrowed = args | {"visible_to": caller.user_id if caller.owned_only else None}
         narrowed["slugs"] = caller.agents
         agents, total = paged(services.list_query(narrowed), args)
-        return jsonify({"agents": [dump_agent(agent) for agent in agents], "total": total})
+        button = get_red_button()
+        return jsonify({"agents": [dump_agent(a, button) for a in agents], "total": total})
 
     @requires(Permission.WRITE)
     @blueprint.arguments(AgentIn)
@@ -55,7 +57,7 @@ class Agents(MethodView):
         """Create an agent, in the flat or the provider form."""
         _check_fields(data)
         agent, warnings = services.create_agent(data)
-        response = _agent_response(agent, warnings, 201)
+        response = agent_response(agent, warnings, 201)
         response.location = url_for("agents.OneAgent", agent_id=agent.agent_id)
         return response
 
@@ -69,7 +71,7 @@ def get_default_agent() -> Response:
     if agent is None:
         raise NotFound("There is no global default agent.")
     current_caller().require_agent(agent.agent_id)
-    return _agent_response(agent)
+    return agent_response(agent)
 
 
 @blueprint.route("/agents/current")
@@ -79,13 +81,13 @@ def get_current_agent() -> Response:
     """The caller's agent (row A6): a bound token's one, else their default, else the global."""
     caller = current_caller()
     if caller.agents is not None and len(caller.agents) == 1:
-        return _agent_response(get_agent(next(iter(caller.agents))))
+        return agent_response(get_agent(next(iter(caller.agents))))
     own = services.find_default(caller.user_id) if caller.user_id is not None else None
     agent = own or services.find_default(None)
     if agent is None:
         raise NotFound("There is no agent of yours and no global default.")
     caller.require_agent(agent.agent_id)
-    return _agent_response(agent)
+    return agent_response(agent)
 
 
 @blueprint.route("/agents/<agent_id>")
@@ -96,7 +98,7 @@ class OneAgent(MethodView):
     @blueprint.response(200, AgentOut)
     def get(self, agent_id: str) -> Response:
         """Read one agent."""
-        return _agent_response(_visible_agent(agent_id))
+        return agent_response(_visible_agent(agent_id))
 
     @requires(Permission.WRITE)
     @blueprint.arguments(AgentPatch)
@@ -127,7 +129,7 @@ class OneAgent(MethodView):
     def _update(data: dict[str, Any], agent_id: str) -> Response:
         current_caller().require_agent(agent_id)
         _check_fields(data)
-        return _agent_response(*services.update_agent(agent_id, data, expected_version()))
+        return agent_response(*services.update_agent(agent_id, data, expected_version()))
 
 
 @blueprint.route("/agents/<agent_id>/set-default", methods=["POST"])
@@ -136,7 +138,7 @@ class OneAgent(MethodView):
 def set_default_agent(agent_id: str) -> Response:
     """Make it the default among the agents of its owner (row A7)."""
     current_caller().require_agent(agent_id)
-    return _agent_response(services.set_default(agent_id, expected_version()))
+    return agent_response(services.set_default(agent_id, expected_version()))
 
 
 @blueprint.route("/agents/<agent_id>/llm")
@@ -181,8 +183,8 @@ class LLMConfigs(MethodView):
         return with_etag(body, step.agent.version, 201)
 
 
-def _agent_response(agent: Agent, warnings: list[str] | None = None, status: int = 200) -> Response:
-    return with_etag(dump_agent(agent, warnings), agent.version, status)
+def agent_response(agent: Agent, warnings: list[str] | None = None, status: int = 200) -> Response:
+    return with_etag(dump_agent(agent, get_red_button(), warnings), agent.version, status)
 
 
 def _visible_agent(agent_id: str) -> Agent:

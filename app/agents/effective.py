@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import selectinload
 
+from app.agents.halt import get_red_button
 from app.agents.models import Agent, LLMConfig
 from app.agents.resolution import Resolved, resolve
 from app.changes.models import Change
@@ -36,13 +37,19 @@ def resolve_agents(
     defaults = {agent.owner_id: agent for agent in _load_defaults()}
     gone = [] if wanted is None else [slug for slug in wanted if slug not in by_slug]
     removed_in = _last_revs(gone)
+    red_button = get_red_button()
     resolved: dict[str, Resolved | None] = {}
     for slug in by_slug if wanted is None else wanted:
         agent = by_slug.get(slug)
         owner_id = user_id if agent is None else agent.owner_id
         owner_default = defaults.get(owner_id) if owner_id is not None else None
         resolved[slug] = resolve(
-            slug, agent, owner_default, defaults.get(None), removed_in.get(slug, 0)
+            slug,
+            agent,
+            owner_default,
+            defaults.get(None),
+            red_button,
+            removed_in.get(slug, 0),
         )
     return resolved
 
@@ -56,6 +63,8 @@ def affected_by(changes: Iterable[Change]) -> set[str]:
             slugs |= {change.root, *_slugs_in(change)}
         elif change.entity == "provider":
             provider_ids.add(change.entity_id)
+        elif change.entity == "halt":
+            return set(db.session.scalars(sa.select(Agent.agent_id)))
     if provider_ids:
         slugs |= _agents_on(provider_ids)
     if slugs and _touches_a_default(slugs, changes):

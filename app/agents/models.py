@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, relationship
+from sqlalchemy.orm import Mapped, object_session, relationship
 
 from app.changes.tracker import Tracked, TrackedRoot, tracked
 from app.core.db import Base, Json
@@ -71,6 +71,26 @@ class Agent(TrackedRoot, Base):
         return self.halted_at is not None
 
 
+class GlobalHalt(TrackedRoot, Base):
+    """One row: the red button for all agents, those still to come included."""
+
+    __tablename__ = "global_halt"
+    __table_args__ = (sa.CheckConstraint("id = 1", name="one_row"),)
+    entity = "halt"
+
+    halted_at: Mapped[datetime | None] = tracked(default=None)
+    halted_reason: Mapped[str | None] = tracked(sa.String(500), default=None)
+
+    @property
+    def root_name(self) -> str:
+        return "all agents"
+
+    @property
+    def halted(self) -> bool:
+        """Whether it is pressed."""
+        return self.halted_at is not None
+
+
 class LLMConfig(HoldsKey, Tracked, Base):
     """One step of an agent's chain: position 0 is the primary, the rest are its fallbacks."""
 
@@ -110,7 +130,9 @@ class LLMConfig(HoldsKey, Tracked, Base):
 
     @property
     def root(self) -> TrackedRoot:
-        return self.agent
+        # Taken out of its chain it has no agent any more, but is still part of that one's change.
+        session = object_session(self)
+        return self.agent or session.get_one(Agent, self.agent_pk)  # type: ignore[union-attr]
 
     @property
     def key_origin_url(self) -> str:

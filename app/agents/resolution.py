@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.agents.models import Agent, LLMConfig
+from app.agents.models import Agent, GlobalHalt, LLMConfig
 from app.core.crypto import origin_of
 from app.providers.keys import EffectiveKey
 
@@ -26,8 +26,8 @@ class Resolved:
     agent: Agent
     steps: tuple[LLMConfig, ...]
     config_version: int
-    halted_by: Agent | None
-    """The halted agent of the two involved: a halted agent stays halted behind its default."""
+    halted_by: Agent | GlobalHalt | None
+    """What halts it: a halted agent stays halted behind its default."""
 
 
 def resolve(
@@ -35,11 +35,13 @@ def resolve(
     agent: Agent | None,
     owner_default: Agent | None,
     global_default: Agent | None,
+    red_button: GlobalHalt,
     removed_in: int = 0,
 ) -> Resolved | None:
     """The first of the three that is active and has a usable step, or None.
 
-    ``removed_in`` is the rev that removed the agent, where it is gone.
+    ``red_button`` halts everybody; ``removed_in`` is the rev that removed the agent, where it is
+    gone.
     """
     candidates = (
         (Source.AGENT, agent),
@@ -50,15 +52,21 @@ def resolve(
         if candidate is None or not candidate.is_active:
             continue
         if steps := usable_steps(candidate):
+            parts = (agent, candidate, red_button, *(step.provider for step in steps))
             return Resolved(
                 requested=requested,
                 source=source,
                 agent=candidate,
                 steps=steps,
-                config_version=max(removed_in, _config_version(agent, candidate, steps)),
-                halted_by=next((a for a in (agent, candidate) if a and a.halted), None),
+                config_version=max(removed_in, *(part.config_rev for part in parts if part)),
+                halted_by=find_halt(red_button, agent, candidate),
             )
     return None
+
+
+def find_halt(red_button: GlobalHalt, *agents: Agent | None) -> Agent | GlobalHalt | None:
+    """What halts these agents, if anything does."""
+    return next((it for it in (red_button, *agents) if it is not None and it.halted), None)
 
 
 def usable_steps(agent: Agent) -> tuple[LLMConfig, ...]:
@@ -85,9 +93,3 @@ def effective_key(
     if step.provider.api_key_id is not None:
         return EffectiveKey(step.provider.api_key_id, step.provider.open_api_key)
     return environment_key(step.provider.type)
-
-
-def _config_version(asked: Agent | None, answering: Agent, steps: tuple[LLMConfig, ...]) -> int:
-    """The rev that last changed anything this answer is made of."""
-    agents = [agent.config_rev for agent in (asked, answering) if agent is not None]
-    return max(agents + [step.provider.config_rev for step in steps])

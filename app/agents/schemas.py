@@ -6,8 +6,8 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
-from app.agents.models import Agent, LLMConfig
-from app.agents.resolution import Resolved, effective_endpoint, effective_key
+from app.agents.models import Agent, GlobalHalt, LLMConfig
+from app.agents.resolution import Resolved, effective_endpoint, effective_key, find_halt
 from app.agents.spelling import to_flat
 from app.core.crypto import KeyUnreadable
 from app.core.db import plain
@@ -137,6 +137,12 @@ class LLMConfigIn(LLMConfigFields):
     fallback_model = Text(min_length=1, max_length=256, load_default=None)
 
 
+class LLMConfigItem(LLMConfigFields):
+    """One step of a chain that is replaced as a whole; ``id`` says which one it was before."""
+
+    id = WholeNumber(low=1, allow_none=True)
+
+
 class LLMConfigOut(LLMConfigFields):
     """A step as it is read."""
 
@@ -209,6 +215,20 @@ class AgentDeleted(Schema):
     agent_id = fields.String()
 
 
+class HaltIn(Schema):
+    """Why the red button is pressed; clients show it to whoever calls."""
+
+    reason = Text(max_length=500, allow_none=True, load_default=None)
+
+
+class HaltOut(Schema):
+    """The button for all agents."""
+
+    halted = fields.Boolean()
+    halted_reason = fields.String(allow_none=True)
+    halted_at = fields.AwareDateTime(allow_none=True)
+
+
 class AgentArgs(PageArgs):
     """Filters of the list."""
 
@@ -259,8 +279,11 @@ class ResolvedOut(ResolvedStep):
     fallbacks = fields.List(fields.Nested(ResolvedStep))
 
 
-def dump_agent(agent: Agent, warnings: list[str] | None = None) -> dict[str, Any]:
+def dump_agent(
+    agent: Agent, red_button: GlobalHalt, warnings: list[str] | None = None
+) -> dict[str, Any]:
     """Row A3."""
+    halt = find_halt(red_button, agent)
     steps = [_dump_flat_step(step) for step in agent.llm_configs]
     body = {
         "id": agent.id,
@@ -273,8 +296,8 @@ def dump_agent(agent: Agent, warnings: list[str] | None = None) -> dict[str, Any
         "is_default": agent.is_default,
         "is_active": agent.is_active,
         "metadata": agent.metadata_,
-        "halted": agent.halted,
-        "halted_reason": agent.halted_reason,
+        "halted": halt is not None,
+        "halted_reason": halt.halted_reason if halt else None,
         **(steps[0] if steps else _NO_STEP),
         "fallbacks": steps[1:],
         "tasks": [],

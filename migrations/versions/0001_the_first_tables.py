@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from app.core import db as types
+from app.core.clock import utcnow
 
 revision = "0001"
 down_revision = None
@@ -61,6 +62,23 @@ def upgrade() -> None:
         sa.Column("sealed", sa.Text(), nullable=False),
         sa.CheckConstraint("id = 1", name=op.f("ck_encryption_canary_one_row")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_encryption_canary")),
+    )
+    global_halt = op.create_table(
+        "global_halt",
+        sa.Column("halted_at", types.UtcDateTime(), nullable=True),
+        sa.Column("halted_reason", sa.String(length=500), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("config_rev", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", types.UtcDateTime(), nullable=False),
+        sa.Column("updated_at", types.UtcDateTime(), nullable=False),
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.CheckConstraint("id = 1", name=op.f("ck_global_halt_one_row")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_global_halt")),
+    )
+    now = utcnow()
+    op.bulk_insert(
+        global_halt,
+        [{"id": 1, "version": 1, "config_rev": 0, "created_at": now, "updated_at": now}],
     )
     op.create_table(
         "providers",
@@ -354,6 +372,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_providers_type"))
 
     op.drop_table("providers")
+    op.drop_table("global_halt")
     op.drop_table("encryption_canary")
     op.drop_table("config_state")
     with op.batch_alter_table("changes", schema=None) as batch_op:

@@ -1,0 +1,62 @@
+"""REST: A14, the red button. Operators may press it, only admins let go of it."""
+
+from typing import Any
+
+from flask import Response
+from flask.views import MethodView
+
+from app.accounts.gate import Permission, current_caller, requires
+from app.agents import halt
+from app.agents.api import agent_response
+from app.agents.models import GlobalHalt
+from app.agents.schemas import AgentOut, HaltIn, HaltOut
+from app.core.errors import Forbidden
+from app.core.rest import Blueprint
+
+blueprint = Blueprint("halt", __name__, description="The red button")
+
+
+@blueprint.route("/agents/<agent_id>/halt", methods=["POST"])
+@requires(Permission.OPERATE)
+@blueprint.arguments(HaltIn)
+@blueprint.response(200, AgentOut)
+def halt_agent(data: dict[str, Any], agent_id: str) -> Response:
+    """Halt one agent: its clients refuse before any call."""
+    current_caller().require_agent(agent_id)
+    return agent_response(halt.halt_agents([agent_id], data["reason"])[0])
+
+
+@blueprint.route("/agents/<agent_id>/resume", methods=["POST"])
+@requires(Permission.ADMINISTER)
+@blueprint.response(200, AgentOut)
+def resume_agent(agent_id: str) -> Response:
+    """Let one agent go on."""
+    return agent_response(halt.resume_agents([agent_id])[0])
+
+
+@blueprint.route("/halt")
+class Halt(MethodView):
+    """The button for all agents."""
+
+    @requires(Permission.READ)
+    @blueprint.response(200, HaltOut)
+    def get(self) -> GlobalHalt:
+        """Whether it is pressed."""
+        return halt.get_red_button()
+
+    @requires(Permission.OPERATE)
+    @blueprint.arguments(HaltIn)
+    @blueprint.response(200, HaltOut)
+    def post(self, data: dict[str, Any]) -> GlobalHalt:
+        """Halt every agent, those still to come included."""
+        if current_caller().agents is not None:
+            raise Forbidden("A token that is bound to agents cannot halt all of them.")
+        return halt.halt_all(data["reason"])
+
+
+@blueprint.route("/resume", methods=["POST"])
+@requires(Permission.ADMINISTER)
+@blueprint.response(200, HaltOut)
+def resume_all() -> GlobalHalt:
+    """Let all go on but those that were halted one by one."""
+    return halt.resume_all()
