@@ -29,6 +29,11 @@ def find_user(email: str) -> User | None:
     return db.session.scalar(sa.select(User).where(User.email == email.strip().lower()))
 
 
+def list_users() -> list[User]:
+    """Everybody, by e-mail address."""
+    return list(db.session.scalars(sa.select(User).order_by(User.email)))
+
+
 def create_user(
     email: str, password: str, role: Role = Role.VIEWER, username: str | None = None
 ) -> User:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from app.agents.models import Agent, LLMConfig
 from app.agents.spelling import spelled
 from app.core.crypto import Secret, origin_of
-from app.core.db import commit, db
+from app.core.db import commit, db, flush
 from app.core.errors import Conflict, Invalid, NotFound
 from app.providers import services as providers
 from app.providers.adapters import find_adapter, list_types
@@ -63,6 +63,70 @@ def append_step(
         warnings += add_step(agent, {"provider": provider, "model_name": model}, {})[1]
     commit()
     return step, warnings
+
+
+def replace_chain(
+    agent_id: str, items: list[dict[str, Any]], expected_version: int | None = None
+) -> tuple[Agent, list[str]]:
+    """Make the chain exactly ``items``, in their order, all or nothing. Returns it with warnings.
+
+    An item with the ``id`` of a step changes that step, which keeps what is not sent, its key too.
+    Raises NotFound, Stale, Invalid naming ``llm_configs.<index>.<field>``.
+    """
+    agent = get_agent(agent_id, for_update=True)
+    check_version(agent.version, expected_version)
+    warnings = write_chain(agent, items)
+    commit()
+    return agent, warnings
+
+
+def write_chain(agent: Agent, items: list[dict[str, Any]]) -> list[str]:
+    """The same within a larger transaction: flushed, not committed."""
+    kept = _kept_steps(agent, items)
+    for step in agent.llm_configs:
+        if step not in kept.values():
+            db.session.delete(step)
+    flush()  # before another step takes a freed position
+    db.session.expire(agent, ["llm_configs"])
+    if any(step.position != position for position, step in kept.items()):
+        # Aside first: two steps may not stand at one position, not even for a moment.
+        for number, step in enumerate(kept.values()):
+            step.position = -1 - number
+        flush()
+    warnings: list[str] = []
+    for position, item in enumerate(items):
+        try:
+            step, found = _place(agent, kept.get(position), item)
+        except Invalid as error:
+            named = {f"llm_configs.{position}.{name}": text for name, text in error.errors.items()}
+            raise Invalid(named) from None
+        step.position = position
+        warnings += found
+    flush()
+    return warnings
+
+
+def _kept_steps(agent: Agent, items: list[dict[str, Any]]) -> dict[int, LLMConfig]:
+    """The steps that stay, by their new position."""
+    by_id = {step.id: step for step in agent.llm_configs}
+    kept: dict[int, LLMConfig] = {}
+    for position, item in enumerate(items):
+        if (step_id := item.get("id")) is None:
+            continue
+        if step_id not in by_id:
+            message = "The agent has no such step, or it stands in the list twice."
+            raise Invalid.field(f"llm_configs.{position}.id", message)
+        kept[position] = by_id.pop(step_id)
+    return kept
+
+
+def _place(
+    agent: Agent, step: LLMConfig | None, item: dict[str, Any]
+) -> tuple[LLMConfig, list[str]]:
+    data = {name: value for name, value in item.items() if name != "id"}
+    if step is None:
+        return add_step(agent, data, {})
+    return step, _write(step, data, {})
 
 
 def add_step(

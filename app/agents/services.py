@@ -44,12 +44,13 @@ def find_default(owner_id: int | None) -> Agent | None:
 
 
 def create_agent(data: dict[str, Any]) -> tuple[Agent, list[str]]:
-    """Store an agent, with step 0 of its chain if either form names one.
+    """Store an agent, with step 0 of its chain if either form names one, or all of ``llm_configs``.
 
     Returns it with warnings. Raises Invalid, Conflict.
     """
     data = dict(data)
     step, sent_as = take_step(data)
+    steps = data.pop("llm_configs", None)
     data["agent_id"] = data.get("agent_id") or slug_of(data["name"])
     _refuse_taken(data["agent_id"])
     agent = Agent(**{name: data[name] for name in FIELDS if name in data})
@@ -58,6 +59,8 @@ def create_agent(data: dict[str, Any]) -> tuple[Agent, list[str]]:
     db.session.add(agent)
     flush()
     warnings = chain.write_primary(agent, step, sent_as)
+    if steps is not None:
+        warnings += chain.write_chain(agent, steps)
     if data.get("is_default"):
         _make_default(agent)
     commit()
@@ -67,14 +70,16 @@ def create_agent(data: dict[str, Any]) -> tuple[Agent, list[str]]:
 def update_agent(
     agent_id: str, data: dict[str, Any], expected_version: int | None = None
 ) -> tuple[Agent, list[str]]:
-    """Change the sent fields; null clears. Returns the agent with warnings.
+    """Change the sent fields; null clears; ``llm_configs`` replaces the chain in the same go.
 
-    Raises NotFound, Stale, Invalid, Conflict, BadRequest (for the global default).
+    Returns the agent with warnings. Raises NotFound, Stale, Invalid, Conflict, BadRequest (for the
+    global default).
     """
     data = dict(data)
     agent = get_agent(agent_id, for_update=True)
     check_version(agent.version, expected_version)
     step, sent_as = take_step(data)
+    steps = data.pop("llm_configs", None)
     if data.get("agent_id", agent.agent_id) != agent.agent_id:
         _refuse_taken(data["agent_id"])
     for name in FIELDS:
@@ -82,6 +87,8 @@ def update_agent(
             setattr(agent, name, data[name])
     _move(agent, data)
     warnings = chain.write_primary(agent, step, sent_as)
+    if steps is not None:
+        warnings += chain.write_chain(agent, steps)
     commit()
     return agent, warnings
 

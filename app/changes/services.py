@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from app.changes.models import Change, ConfigState
+from app.changes.models import Change, ConfigState, Operation
 from app.core.db import db
 
 
@@ -28,11 +28,26 @@ def list_changes_since(rev: int, up_to: int) -> list[Change]:
     return list(db.session.scalars(query.order_by(Change.rev, Change.seq)))
 
 
-def history_query(entity: str | None = None, root: str | None = None) -> sa.Select[tuple[Change]]:
+def history_query(
+    entity: str | None = None, root: str | None = None, actor: str | None = None
+) -> sa.Select[tuple[Change]]:
     """The history, newest first."""
     query = sa.select(Change).order_by(Change.rev.desc(), Change.seq)
     if entity:
         query = query.where(Change.entity == entity)
     if root:
         query = query.where(Change.root == root)
+    if actor:
+        query = query.where(Change.actor.icontains(actor, autoescape=True))
     return query
+
+
+def list_latest(limit: int) -> list[Change]:
+    """The newest changes of the configuration; checks that merely settled are left out."""
+    query = history_query().where(Change.operation != Operation.STATUS)
+    return list(db.session.scalars(query.limit(limit)))
+
+
+def list_entities() -> list[str]:
+    """The kinds of things that the history speaks of."""
+    return list(db.session.scalars(sa.select(Change.entity).distinct().order_by(Change.entity)))

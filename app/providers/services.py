@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from app.changes.tracker import Tracked
 from app.core.crypto import Secret, origin_of
-from app.core.db import commit, db, referrers
+from app.core.db import commit, db, flush, referrers
 from app.core.errors import Conflict, Invalid, NotFound, Stale
 from app.core.jobs import nudge_after_commit
 from app.providers.adapters import get_adapter, list_types
@@ -55,6 +55,12 @@ def find_by_name(name: str) -> Provider | None:
     return db.session.scalar(sa.select(Provider).where(Provider.name == name))
 
 
+def list_providers(capability: Capability = Capability.LLM) -> list[Provider]:
+    """Every provider of a capability, by name."""
+    query = sa.select(Provider).where(Provider.capability == capability)
+    return list(db.session.scalars(query.order_by(Provider.name, Provider.id)))
+
+
 def create_provider(data: dict[str, Any]) -> Provider:
     """Store a provider and schedule its check. Raises Invalid, Conflict."""
     provider = add_provider(data)
@@ -79,7 +85,7 @@ def add_provider(data: dict[str, Any]) -> Provider:
     if data.get("api_key"):
         provider.set_api_key(Secret(data["api_key"]))
     db.session.add(provider)
-    db.session.flush()
+    flush()
     schedule_check(provider)
     return provider
 
