@@ -24,13 +24,16 @@ class Pending:
 
     def merge(self, later: "Pending") -> None:
         """Fold a later flush of the same entity into this one."""
-        self.old = later.old | self.old
+        if self.operation is not Operation.CREATE:  # what was created has no old values
+            self.old = later.old | self.old
         self.new = self.new | later.new
         self.quiet = self.quiet and later.quiet
         self.root = later.root
         if later.operation is Operation.DELETE:
             self.operation = Operation.DELETE
             self.new = {}
+        elif self.operation is Operation.DELETE:
+            self.operation = Operation.UPDATE  # SQLite has given the id out again
 
     def diff(self) -> dict[str, Any]:
         """Fields that came out different, as ``[old, new]``; a secret's as "changed"."""

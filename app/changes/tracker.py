@@ -92,12 +92,7 @@ class TrackedRoot(Tracked):
 @event.listens_for(db.session, "before_flush")
 def raise_versions(session: Session, _context: UOWTransaction, _instances: Any) -> None:
     """Let rows seal their keys, and raise the version of every root whose configuration changes."""
-    for row in [*session.new, *session.dirty]:
-        if isinstance(row, Tracked):
-            row.before_save()
-    for row in session.deleted:
-        if isinstance(row, Tracked):
-            _values(Operation.DELETE, row)  # loads what expired: after the flush it is gone
+    _prepare(session)
     raised = session.info.setdefault("raised", set())
     for row in [*session.new, *session.dirty, *session.deleted]:
         if not isinstance(row, Tracked) or not _changes_config(session, row):
@@ -215,6 +210,24 @@ def _values(operation: Operation, row: Tracked) -> tuple[dict[str, Any], dict[st
             new[shown_as] = current
         quiet = quiet and kind == SETTLED
     return old, new, quiet
+
+
+def _prepare(session: Session) -> None:
+    """What has to happen to rows before a flush touches them."""
+    for row in [*session.new, *session.dirty]:
+        if isinstance(row, Tracked):
+            row.before_save()
+    for row in session.dirty:
+        if isinstance(row, Tracked) and _is_orphan(row):
+            session.delete(row)  # the flush would delete it anyway, but unseen
+    for row in session.deleted:
+        if isinstance(row, Tracked):
+            _values(Operation.DELETE, row)  # loads what expired: after the flush it is gone
+
+
+def _is_orphan(row: Tracked) -> bool:
+    """Whether it was taken out of its parent's list, which deletes it by cascade."""
+    return bool(sa.inspect(type(row))._is_orphan(sa.inspect(row)))  # type: ignore[union-attr]
 
 
 def _changes_config(session: Session, row: Tracked) -> bool:

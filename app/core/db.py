@@ -21,6 +21,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, registry
+from sqlalchemy.orm.exc import StaleDataError
 
 from app.core.errors import Conflict, Unavailable
 
@@ -188,6 +189,9 @@ def _translated() -> Iterator[None]:
     except IntegrityError as error:
         db.session.rollback()
         raise Conflict(_conflict_message(error)) from None
+    except StaleDataError:
+        db.session.rollback()
+        raise Conflict("Somebody else removed it in the meantime.") from None
     except OperationalError:
         db.session.rollback()
         raise Unavailable("The database is busy or away; nothing was saved.") from None
