@@ -4,10 +4,11 @@ from flask import Flask
 
 
 def init_app(app: Flask) -> None:
-    """Logs, keys, database, hints."""
-    from app.core import crypto, db, jobs, logs
+    """Logs, keys, database, hints, outbound requests."""
+    from app.core import crypto, db, http, jobs, logs
 
     logs.init_app(app)
     crypto.init_app(app)
     db.init_app(app)
     jobs.init_app(app)
+    http.init_app(app)

@@ -20,6 +20,7 @@ from typing import Any, Self, TypeVar
 
 import certifi
 import requests
+from flask import Flask, current_app
 from requests.adapters import HTTPAdapter
 from requests_hardened import Config, HTTPSession
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -29,7 +30,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from app.core.addresses import AddressPolicy, IPAddress, check_url_syntax
 
-__all__ = ["BODY_LIMIT", "Answer", "Outbound", "check_url_syntax"]
+__all__ = ["BODY_LIMIT", "Answer", "Outbound", "check_url_syntax", "init_app", "outbound"]
 
 BODY_LIMIT = 64 * 1024
 USER_AGENT = "Switchyard"
@@ -50,6 +51,17 @@ class Answer:
 
 class _Failed(Exception):
     """No usable answer; the message is the reason."""
+
+
+def init_app(app: Flask) -> None:
+    """Give the app its outbound session. Raises SettingsError on a malformed OUTBOUND_ALLOW."""
+    app.extensions["outbound"] = Outbound.from_config(app.config)
+
+
+def outbound() -> "Outbound":
+    """The app's outbound session."""
+    session: Outbound = current_app.extensions["outbound"]
+    return session
 
 
 def resolve(host: str, port: int) -> list[IPAddress]:

@@ -18,7 +18,7 @@ from flask import current_app
 from app.core.clock import utcnow
 from app.core.crypto import KeyUnreadable, Secret
 from app.core.db import commit, db
-from app.core.http import Outbound
+from app.core.http import outbound
 from app.core.jobs import nudge_after_commit
 from app.health.models import ProviderCheck
 from app.health.states import SETTLED, Event, next_status
@@ -98,7 +98,7 @@ def claim_check(provider_id: int, now: datetime) -> Claim | None:
         return None
     provider.validation_status = next_status(provider.validation_status, Event.CLAIMED)
     provider.check_id = uuid.uuid4().hex
-    provider.check_lease_until = now + _deadline() + CLAIM_MARGIN
+    provider.check_lease_until = now + timedelta(seconds=outbound().deadline) + CLAIM_MARGIN
     target = Target(provider.base_url, key, dict(provider.options))
     claim = Claim(provider.id, provider.check_id, now, adapter, target, hindrance)
     commit()
@@ -210,9 +210,8 @@ def _leave_unchecked(provider: Provider, now: datetime) -> None:
 def _probe(claim: Claim) -> ProbeResult:
     if claim.hindrance:
         return ProbeResult(False, error=claim.hindrance)
-    http = Outbound.from_config(current_app.config)
     try:
-        return claim.adapter.probe(claim.target, http)
+        return claim.adapter.probe(claim.target, outbound())
     except Exception as error:
         # An adapter's bug must not leave the provider validating for ever. Its text may hold a key.
         log.error("provider %s: adapter raised %s", claim.provider_id, type(error).__name__)
@@ -237,7 +236,3 @@ def _prune(provider_id: int) -> None:
             ProviderCheck.provider_id == provider_id, ProviderCheck.started_at <= oldest
         )
     )
-
-
-def _deadline() -> timedelta:
-    return timedelta(seconds=current_app.config["OUTBOUND_DEADLINE"])

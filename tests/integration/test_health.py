@@ -13,6 +13,7 @@ from app.changes.models import Change, ConfigState
 from app.core.clock import utcnow
 from app.core.db import commit, db
 from app.core.errors import NotFound
+from app.core.http import Outbound
 from app.health import services
 from app.health.models import ProviderCheck
 from app.providers.adapters import ProbeResult
@@ -46,7 +47,7 @@ def nudges(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]
 @pytest.fixture
 def endpoint(app: Flask) -> Iterator[LoopbackProvider]:
     with LoopbackProvider(key=KEY) as endpoint:
-        app.config.update(OUTBOUND_ALLOW=(endpoint.address,), OUTBOUND_DEADLINE=2)
+        app.extensions["outbound"] = Outbound([endpoint.address], deadline=2)
         yield endpoint
 
 
@@ -370,7 +371,7 @@ def test_a_key_that_does_not_open_must_be_entered_again(
 def test_an_address_that_is_not_allowed_is_an_error(
     app: Flask, make: Callable[..., int], endpoint: LoopbackProvider
 ) -> None:
-    app.config["OUTBOUND_ALLOW"] = ()
+    app.extensions["outbound"] = Outbound()
     provider_id = make()
 
     services.run_check(provider_id)

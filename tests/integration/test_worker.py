@@ -241,16 +241,19 @@ def test_a_worker_shows_that_it_lives(worker: StartWorker, own_redis: RedisServe
         assert not heartbeat.is_alive(client)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("ENCRYPTION_KEYS", "no-fernet-key"), ("OUTBOUND_ALLOW", "no-port")]
+)
 def test_a_wrong_setting_stops_the_worker_and_is_named(
-    own_redis: RedisServer, tmp_path: Path
+    own_redis: RedisServer, tmp_path: Path, name: str, value: str
 ) -> None:
-    env = server_env(tmp_path, REDIS_URL=own_redis.url, ENCRYPTION_KEYS="no-fernet-key")
+    env = server_env(tmp_path, REDIS_URL=own_redis.url, **{name: value})
     worker = CeleryWorker(tmp_path / "worker.log", env)
 
     with pytest.raises(AssertionError, match="exit code 1"):
         worker.start()
 
-    assert "ENCRYPTION_KEYS" in worker.output()
+    assert f"{name}: " in worker.output()
     assert "no-fernet-key" not in worker.output()
 
 
