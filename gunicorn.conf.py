@@ -1,6 +1,7 @@
 """gunicorn: threads for the embedded stack, gevent for thousands of sockets (WEB_WORKER_CLASS)."""
 
 import os
+import signal
 
 _host = os.environ.get("HOST", "127.0.0.1")
 _port = os.environ.get("PORT", "8000")
@@ -21,3 +22,19 @@ accesslog = None
 loglevel = "warning"
 # gunicorn 27 would open a control socket in the home folder.
 control_socket_disable = True
+
+
+def post_worker_init(worker):
+    """Open sockets would hold SIGTERM for the whole grace time, and worker_exit comes after it."""
+    hub, end = worker.wsgi.extensions["hub"], worker.handle_exit
+
+    def handle_exit(signum, frame):
+        hub.stop_soon()
+        end(signum, frame)
+
+    signal.signal(signal.SIGTERM, handle_exit)
+
+
+def worker_int(worker):
+    """The same for SIGINT and SIGQUIT."""
+    worker.wsgi.extensions["hub"].stop_soon()

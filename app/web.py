@@ -21,8 +21,8 @@ _NO_SNAPSHOT = {
     "docs_asset",
     "probes.healthz",
     "probes.readyz",
-    "socket",
-    "socket_with_topics",
+    "push.socket",
+    "push.socket_at_root",
 }
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",

@@ -41,10 +41,10 @@ class Bell:
                 self._rev = rev
                 self._condition.notify_all()
 
-    def wait(self, seen: int, timeout: float) -> None:
-        """Sleep until a rev beyond ``seen`` is known, ``stop`` is called, or the time is up."""
+    def wait(self, seen: int, timeout: float) -> bool:
+        """Sleep until a rev beyond ``seen`` is known, ``stop`` is called, or (False) time is up."""
         with self._condition:
-            self._condition.wait_for(lambda: self._stopped or self._rev > seen, timeout)
+            return self._condition.wait_for(lambda: self._stopped or self._rev > seen, timeout)
 
     def reset(self, rev: int) -> None:
         """Forget a rev that the database does not have (it was restored from a backup)."""

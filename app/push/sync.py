@@ -1,3 +1,122 @@
-from app.core.rest import Blueprint
+"""S1: everything that changed since a rev, for whoever was not connected or lost count."""
 
-blueprint = Blueprint("sync", __name__)
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Response, jsonify, request
+from marshmallow import fields, validate
+
+from app.accounts.gate import Caller, Permission, current_caller, requires
+from app.agents.effective import resolve_agents
+from app.agents.models import Agent
+from app.changes.models import Change
+from app.changes.services import State, list_changes_since, read_state
+from app.core.db import db
+from app.core.rest import Blueprint, Schema, Text
+from app.push.messages import ItemType, dump_agent_item, dump_items, list_items
+
+NONE, CHANGES, FULL = "none", "changes", "full"
+
+blueprint = Blueprint("sync", __name__, description="Catching up with the configuration")
+
+
+class SyncArgs(Schema):
+    """What the caller has: nothing, or everything up to a rev of an epoch."""
+
+    epoch = Text(max_length=64, load_default=None)
+    since = fields.Integer(load_default=None, validate=validate.Range(0, 2**63 - 1))
+
+
+class SyncOut(Schema):
+    """The answer: apply all of it, or none."""
+
+    epoch = fields.String()
+    rev = fields.Integer()
+    intent = fields.String(validate=validate.OneOf([NONE, CHANGES, FULL]))
+    items = fields.List(fields.Dict())
+
+
+@blueprint.route("/sync")
+@requires(Permission.READ)
+@blueprint.arguments(SyncArgs, location="query")
+@blueprint.response(200, SyncOut)
+@blueprint.alt_response(304, description="Nothing changed since the ETag")
+def get_sync(args: dict[str, Any]) -> Response:
+    """What changed for the token's agents since a rev, or everything (row S1)."""
+    caller = current_caller()
+    state = read_state()
+    etag = _etag(state, caller)
+    if request.if_none_match.contains_weak(etag):
+        return _finish(Response(status=304), etag)
+    intent, items = _answer(caller, state, args)
+    body = {"epoch": state.epoch, "rev": state.rev, "intent": intent, "items": items}
+    return _finish(jsonify(body), etag)
+
+
+def _finish(response: Response, etag: str) -> Response:
+    response.set_etag(etag, weak=True)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _etag(state: State, caller: Caller) -> str:
+    """Scopes and binding are changes themselves: they raise the rev."""
+    who = f"t{caller.token_id}" if caller.token_id else f"u{caller.user_id}"
+    return f"{state.epoch}-{state.rev}-{who}"
+
+
+def _answer(caller: Caller, state: State, args: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+    since = args["since"]
+    if since is None or args["epoch"] != state.epoch:
+        return FULL, _everything(caller, state)
+    if since == state.rev:
+        return NONE, []
+    if not state.log_floor <= since < state.rev or caller.owned_only:
+        # A viewer may also have lost sight of an agent: only what is absent can say that.
+        return FULL, _everything(caller, state)
+    changes = list_changes_since(since, state.rev)
+    items = None if _concerns_rights(changes, caller) else _list_agent_items(changes, caller)
+    if items is None:
+        return FULL, _everything(caller, state)
+    reveal = caller.may(Permission.REVEAL)
+    messages = dump_items(items, state, reveal=reveal, user_id=caller.user_id)
+    return (CHANGES if messages else NONE), _chained(messages)
+
+
+def _list_agent_items(changes: list[Change], caller: Caller) -> list[Any] | None:
+    everyone = caller.agents is None
+    items = list_items(changes, caller.agents or (), everyone=everyone)
+    return items and [item for item in items if item.agent_id is not None]
+
+
+def _concerns_rights(changes: list[Change], caller: Caller) -> bool:
+    """Whether the caller may see other agents than before, or owns other defaults."""
+    own = {("token", caller.token_id), ("user", caller.user_id)}
+    return any((change.entity, change.entity_id) in own for change in changes)
+
+
+def _everything(caller: Caller, state: State) -> list[dict[str, Any]]:
+    reveal = caller.may(Permission.REVEAL)
+    resolved = resolve_agents(_visible(caller), caller.user_id)
+    messages = [
+        dump_agent_item(ItemType.AGENT_CONFIG_CHANGED, slug, found, state, reveal=reveal)
+        for slug, found in resolved.items()
+        if found is not None
+    ]
+    return _chained(messages)
+
+
+def _visible(caller: Caller) -> list[str] | None:
+    """The slugs that the caller may see; None = all there are."""
+    if caller.agents is not None:
+        return sorted(caller.agents)
+    if not caller.owned_only:
+        return None
+    visible = sa.or_(Agent.owner_id.is_(None), Agent.owner_id == caller.user_id)
+    return list(db.session.scalars(sa.select(Agent.agent_id).where(visible)))
+
+
+def _chained(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All but the last say that more follows: they are applied together."""
+    last = len(messages) - 1
+    return [message | {"more": number < last} for number, message in enumerate(messages)]
