@@ -49,6 +49,7 @@ def create_agent(data: dict[str, Any]) -> tuple[Agent, list[str]]:
     Returns it with warnings. Raises Invalid, Conflict.
     """
     data = dict(data)
+    _lock_defaults(data)
     step, sent_as = take_step(data)
     steps = data.pop("llm_configs", None)
     data["agent_id"] = data.get("agent_id") or slug_of(data["name"])
@@ -76,6 +77,7 @@ def update_agent(
     global default).
     """
     data = dict(data)
+    _lock_defaults(data)
     agent = get_agent(agent_id, for_update=True)
     check_version(agent.version, expected_version)
     step, sent_as = take_step(data)
@@ -105,7 +107,8 @@ def delete_agent(agent_id: str, expected_version: int | None = None) -> None:
 
 def set_default(agent_id: str, expected_version: int | None = None) -> Agent:
     """Make it the one default among the agents of its owner. Raises NotFound, Stale, BadRequest."""
-    agent = get_agent(agent_id)
+    _lock_defaults({"is_default": True})
+    agent = get_agent(agent_id, for_update=True)
     check_version(agent.version, expected_version)
     _make_default(agent)
     commit()
@@ -136,6 +139,12 @@ def _known_owner(owner_id: int | None) -> int | None:
     return owner_id
 
 
+def _lock_defaults(data: dict[str, Any]) -> None:
+    """One at a time may move a default: taken before any row, so that two never cross."""
+    if data.keys() & {"is_default", "is_active", "owner_id"}:
+        lock("default agents")
+
+
 def _move(agent: Agent, data: dict[str, Any]) -> None:
     """Change owner, activity and the default, keeping one default everywhere."""
     owner_id = _known_owner(data.get("owner_id", agent.owner_id))
@@ -160,7 +169,6 @@ def _make_default(agent: Agent) -> None:
     if not agent.is_active:
         raise BadRequest("An inactive agent cannot be the default: activate it first.")
     flush()
-    lock(f"default agent of {agent.owner_id}")
     current = find_default(agent.owner_id)
     if current is agent:
         return
