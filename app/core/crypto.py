@@ -98,7 +98,7 @@ class Keyring:
     def rotate(self, purpose: str, sealed: str) -> str:
         """The same secret under the first key. Raises KeyUnreadable."""
         try:
-            return self._for(purpose).rotate(sealed).decode()
+            return self._for(purpose).rotate(sealed.encode()).decode()
         except InvalidToken:
             raise KeyUnreadable("no key of ENCRYPTION_KEYS opens it") from None
 

@@ -6,7 +6,9 @@ import re
 from typing import Any, NoReturn
 
 MAX_DEPTH = 32
-_BRACKETS_AND_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]')
+MAX_DIGITS = 300  # of an integer; a double ends a little later
+# Possessive, and with the closing quote optional: an open string of a megabyte is read once.
+_BRACKETS_AND_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 def loads(body: bytes) -> Any:
@@ -22,7 +24,11 @@ def loads(body: bytes) -> Any:
     _check_depth(text)
     try:
         value = json.loads(
-            text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=_float
+            text,
+            object_pairs_hook=_object,
+            parse_constant=_refuse,
+            parse_float=_float,
+            parse_int=_integer,
         )
     except json.JSONDecodeError as error:
         raise ValueError(f"Not JSON: {error.msg} (line {error.lineno}).") from None
@@ -70,3 +76,9 @@ def _float(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError("A number is too large.")
     return value
+
+
+def _integer(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise ValueError("A number is too large.")
+    return int(text)
