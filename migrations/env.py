@@ -5,6 +5,7 @@ children: they are off while a migration runs, and checked before they are on ag
 migration leaves half-made tables behind there, so the file is copied first and put back.
 """
 
+import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,10 +48,18 @@ def run(connection: Connection) -> None:
 
 
 @contextmanager
-def sqlite_guarded(engine: Engine) -> Iterator[Connection]:
-    """A connection without foreign keys, over a file that is put back if the block fails."""
-    file = Path(engine.url.database or "")
+def sqlite_alone(file: Path) -> Iterator[None]:
+    """Two upgrades at once: the second waits. Failing between two steps of the first, it would
+    put back a copy of the file from before the first began."""
     file.parent.mkdir(parents=True, exist_ok=True)
+    with file.with_name(file.name + ".migration-lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def sqlite_guarded(engine: Engine, file: Path) -> Iterator[Connection]:
+    """A connection without foreign keys, over a file that is put back if the block fails."""
     copy = file.with_name(file.name + ".before-migration")
     with engine.connect() as connection:
         raw = connection.connection.driver_connection
@@ -80,7 +89,8 @@ def main() -> None:
     """Migrate the database of DATABASE_URL."""
     engine = db.engine
     if engine.dialect.name == "sqlite":
-        with sqlite_guarded(engine) as connection:
+        file = Path(engine.url.database or "")
+        with sqlite_alone(file), sqlite_guarded(engine, file) as connection:
             run(connection)
         return
     with engine.connect() as connection:
