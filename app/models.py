@@ -1,7 +1,7 @@
 """Every domain's models, in one import, for Alembic and for `core.db.referrers`."""
 
 from app.accounts.models import ApiToken, User
-from app.agents.models import Agent, GlobalHalt, LLMConfig
+from app.agents.models import Agent, GlobalHalt, LLMConfig, SpeechConfig
 from app.changes.models import Change, ConfigState
 from app.core.models import EncryptionCanary
 from app.health.models import ProviderCheck
@@ -17,5 +17,6 @@ __all__ = [
     "LLMConfig",
     "Provider",
     "ProviderCheck",
+    "SpeechConfig",
     "User",
 ]

@@ -10,6 +10,7 @@ from app.agents import chain, effective, services
 from app.agents.chain import get_agent
 from app.agents.halt import get_red_button
 from app.agents.models import Agent
+from app.agents.provider_configs import ProviderConfigsOut, dump_provider_configs
 from app.agents.schemas import (
     AgentArgs,
     AgentDeleted,
@@ -157,6 +158,22 @@ def get_agent_llm(agent_id: str) -> Response:
     response = with_etag(body, f"{state.epoch[:8]}-{state.rev}-{caller.token_id}")
     response.headers["Cache-Control"] = "no-store"
     response.make_conditional(request)
+    return response
+
+
+@blueprint.route("/agents/<agent_id>/config")
+@requires(Permission.READ)
+@blueprint.response(200, ProviderConfigsOut)
+def get_agent_config(agent_id: str) -> Response:
+    """LLM, TTS and STT of the agent (row A9), keys under ``secrets:read`` only."""
+    caller = current_caller()
+    caller.require_agent(agent_id)
+    _check_visible(caller, agent_id)
+    configs = effective.resolve_provider_configs(agent_id, caller.user_id)
+    response: Response = jsonify(
+        dump_provider_configs(configs, reveal=caller.may(Permission.REVEAL))
+    )
+    response.headers["Cache-Control"] = "no-store"
     return response
 
 

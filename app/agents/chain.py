@@ -5,13 +5,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.agents.models import Agent, LLMConfig
+from app.agents.provider_choice import choose_provider
 from app.agents.spelling import spelled
 from app.core.crypto import Secret, origin_of
 from app.core.db import commit, db, flush
-from app.core.errors import Conflict, Invalid, NotFound
-from app.providers import services as providers
-from app.providers.adapters import find_adapter, list_types
-from app.providers.models import Capability, Provider
+from app.core.errors import Invalid, NotFound
 from app.providers.services import check_version
 
 CLEARED_TO = {"timeout": 30, "temperature": 0.7, "top_p": None, "max_tokens": None}
@@ -137,7 +135,7 @@ def add_step(
     if missing:
         errors = {spelled(name, sent_as): ["Missing data for required field."] for name in missing}
         raise Invalid(errors)
-    provider = _find_provider(data, sent_as)
+    provider = choose_provider(data, sent_as)
     last = max((step.position for step in agent.llm_configs), default=-1)
     step = LLMConfig(
         position=last + 1, provider=provider, provider_id=provider.id, model_name=data["model_name"]
@@ -160,6 +158,10 @@ def _write(step: LLMConfig, data: dict[str, Any], sent_as: dict[str, str]) -> li
             value = cleared if data[name] is None else data[name]
             if getattr(step, name) != value:
                 setattr(step, name, value)
+    if "completions_path" in data:
+        given = {"completions_path": data["completions_path"]} if data["completions_path"] else {}
+        rest = {k: v for k, v in step.metadata_.items() if k != "completions_path"}
+        step.metadata_ = rest | given
     return _warnings(step)
 
 
@@ -167,7 +169,7 @@ def _write_target(step: LLMConfig, data: dict[str, Any], sent_as: dict[str, str]
     """Provider, endpoint and key together: a key never follows a step to another origin."""
     before = _target(step)
     if "provider" in data or "provider_id" in data:
-        provider = _find_provider(data, sent_as, step)
+        provider = choose_provider(data, sent_as, kept=step.provider)
         if provider is not step.provider:
             step.provider, step.provider_id = provider, provider.id
             step.endpoint = None
@@ -182,45 +184,6 @@ def _write_target(step: LLMConfig, data: dict[str, Any], sent_as: dict[str, str]
 
 def _target(step: LLMConfig) -> tuple[int, str]:
     return step.provider_id, origin_of(step.endpoint or step.provider.base_url)
-
-
-def _find_provider(
-    data: dict[str, Any], sent_as: dict[str, str], step: LLMConfig | None = None
-) -> Provider:
-    """The provider that is meant, by id, type or name; made where the type has none yet."""
-    if provider_id := data.get("provider_id"):
-        provider = db.session.get(Provider, provider_id)
-        if provider is None or provider.capability is not Capability.LLM:
-            raise Invalid.field("provider_id", "There is no such LLM provider.")
-        return provider
-    text = data["provider"]
-    adapter = find_adapter(text)
-    kept = step.provider if step is not None else None
-    if kept is not None and kept.is_active and adapter and kept.type == adapter.type:
-        return kept  # what was read and is written back means the provider it came from
-    found = providers.find_for_type(adapter.type) if adapter else providers.find_by_name(text)
-    if found is not None:
-        return found
-    if adapter is None:
-        allowed = ", ".join(list_types())
-        message = f"No provider has this name, and it is no type. Types: {allowed}."
-        raise Invalid.field(spelled("provider", sent_as), message)
-    return _make_provider(adapter.type, adapter.default_base_url, data, sent_as)
-
-
-def _make_provider(
-    provider_type: str, usual_endpoint: str | None, data: dict[str, Any], sent_as: dict[str, str]
-) -> Provider:
-    base_url = usual_endpoint or data.get("endpoint")
-    if base_url is None:
-        message = f"The type {provider_type} has no usual endpoint: name one."
-        raise Invalid.field(spelled("endpoint", sent_as), message)
-    taken = set(db.session.scalars(sa.select(Provider.name)))
-    names = (f"{provider_type}-{number}" if number else provider_type for number in range(10_000))
-    name = next((name for name in names if name not in taken), None)
-    if name is None:
-        raise Conflict(f"No free name for another provider of the type {provider_type}.")
-    return providers.add_provider({"name": name, "type": provider_type, "base_url": base_url})
 
 
 def _warnings(step: LLMConfig) -> list[str]:

@@ -1,18 +1,21 @@
 """Reading what agents get: loads, in a fixed number of queries, what resolution decides on."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import selectinload
 
 from app.agents.halt import get_red_button
-from app.agents.models import Agent, LLMConfig
-from app.agents.resolution import Resolved, resolve
+from app.agents.models import Agent, LLMConfig, SpeechConfig
+from app.agents.resolution import Resolved, resolve, resolve_speech
 from app.changes.models import Change
 from app.core.db import db
 from app.core.errors import NotFound
-from app.providers.models import Provider
+from app.providers.models import Capability, Provider
+
+PARTS_OF_AN_AGENT = frozenset({"agent", "llm_config", "speech_config", "assignment"})
+"""Changes of these belong to the agent that is their root, and raise its version."""
 
 
 def resolve_agent(agent_id: str, user_id: int | None = None) -> Resolved:
@@ -54,12 +57,36 @@ def resolve_agents(
     return resolved
 
 
-def affected_by(changes: Iterable[Change]) -> set[str]:
+class ProviderConfigs(NamedTuple):
+    """What an agent gets of each capability."""
+
+    llm: Resolved | None
+    tts: SpeechConfig | None
+    stt: SpeechConfig | None
+
+
+def resolve_provider_configs(agent_id: str, user_id: int | None = None) -> ProviderConfigs:
+    """Row A9, each capability with its own fall back to the defaults. Raises NotFound."""
+    llm = resolve_agents([agent_id], user_id)[agent_id]
+    agent = db.session.scalar(sa.select(Agent).where(Agent.agent_id == agent_id))
+    defaults = {default.owner_id: default for default in _load_defaults()}
+    owner_id = user_id if agent is None else agent.owner_id
+    owner_default = defaults.get(owner_id) if owner_id is not None else None
+    candidates = (agent, owner_default, defaults.get(None))
+    tts, stt = (resolve_speech(kind, *candidates) for kind in (Capability.TTS, Capability.STT))
+    if llm is None and tts is None and stt is None:
+        raise NotFound(
+            f"Nothing is configured for '{agent_id[:64]}', and no default agent answers."
+        )
+    return ProviderConfigs(llm, tts, stt)
+
+
+def affected_by(changes: Sequence[Change]) -> set[str]:
     """The slugs of every agent whose resolved configuration these changes may have changed."""
     slugs: set[str] = set()
     provider_ids: set[int] = set()
     for change in changes:
-        if change.entity in {"agent", "llm_config"}:
+        if change.entity in PARTS_OF_AN_AGENT:
             slugs |= {change.root, *_slugs_in(change)}
         elif change.entity == "provider":
             provider_ids.add(change.entity_id)
@@ -110,7 +137,7 @@ def _agents_on(provider_ids: set[int]) -> set[str]:
     return set(db.session.scalars(query))
 
 
-def _touches_a_default(slugs: set[str], changes: Iterable[Change]) -> bool:
+def _touches_a_default(slugs: set[str], changes: Sequence[Change]) -> bool:
     if any("is_default" in change.diff for change in changes if change.entity == "agent"):
         return True
     query = sa.select(Agent.id).where(Agent.is_default, Agent.agent_id.in_(slugs))

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, object_session, relationship
 
 from app.changes.tracker import Tracked, TrackedRoot, tracked
-from app.core.db import Base, Json
+from app.core.db import Base, Json, text_enum
 from app.providers.keys import HoldsKey
-from app.providers.models import Provider
+from app.providers.models import Capability, Provider
 
 
 def _price() -> Any:
@@ -59,6 +59,12 @@ class Agent(TrackedRoot, Base):
         back_populates="agent",
         cascade="all, delete-orphan",
         order_by="LLMConfig.position",
+    )
+
+    speech_configs: Mapped[list["SpeechConfig"]] = relationship(
+        back_populates="agent",
+        cascade="all, delete-orphan",
+        order_by="SpeechConfig.capability",
     )
 
     @property
@@ -133,6 +139,40 @@ class LLMConfig(HoldsKey, Tracked, Base):
         # Taken out of its chain it has no agent any more, but is still part of that one's change.
         session = object_session(self)
         return self.agent or session.get_one(Agent, self.agent_pk)  # type: ignore[union-attr]
+
+    @property
+    def key_origin_url(self) -> str:
+        return self.endpoint or self.provider.base_url
+
+
+class SpeechConfig(HoldsKey, Tracked, Base):
+    """How an agent speaks (tts) or listens (stt): a provider and the settings its adapter takes."""
+
+    __tablename__ = "speech_configs"
+    __table_args__ = (
+        sa.UniqueConstraint("agent_id", "capability", name="uq_speech_configs_capability"),
+    )
+    entity = "speech_config"
+
+    agent_pk: Mapped[int] = tracked(
+        "agent_id", sa.ForeignKey("agents.id", ondelete="CASCADE"), index=True
+    )
+    capability: Mapped[Capability] = tracked(text_enum(Capability))
+    provider_id: Mapped[int] = tracked(sa.ForeignKey("providers.id"), index=True)
+    settings: Mapped[dict[str, Any]] = tracked(Json, default=dict)
+
+    agent: Mapped[Agent] = relationship(back_populates="speech_configs")
+    provider: Mapped[Provider] = relationship(lazy="joined", innerjoin=True)
+
+    @property
+    def root(self) -> TrackedRoot:
+        return self.agent
+
+    @property
+    def endpoint(self) -> str | None:
+        """An override of the provider's base_url, as a chain's step has it."""
+        url: str | None = self.settings.get("url")
+        return url
 
     @property
     def key_origin_url(self) -> str:

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.agents.models import Agent, GlobalHalt, LLMConfig
+from app.agents.models import Agent, GlobalHalt, LLMConfig, SpeechConfig
 from app.core.crypto import origin_of
 from app.providers.keys import EffectiveKey
+from app.providers.models import Capability
 
 
 class Source(StrEnum):
@@ -69,18 +70,34 @@ def find_halt(red_button: GlobalHalt, *agents: Agent | None) -> Agent | GlobalHa
     return next((it for it in (red_button, *agents) if it is not None and it.halted), None)
 
 
+def resolve_speech(
+    capability: Capability,
+    agent: Agent | None,
+    owner_default: Agent | None,
+    global_default: Agent | None,
+) -> SpeechConfig | None:
+    """The speech configuration of the first of the three that is active and has a usable one."""
+    for candidate in (agent, owner_default, global_default):
+        if candidate is None or not candidate.is_active:
+            continue
+        for speech in candidate.speech_configs:
+            if speech.capability is capability and speech.provider.is_active:
+                return speech
+    return None
+
+
 def usable_steps(agent: Agent) -> tuple[LLMConfig, ...]:
     """The enabled steps whose provider is active, in order."""
     return tuple(s for s in agent.llm_configs if s.enabled and s.provider.is_active)
 
 
-def effective_endpoint(step: LLMConfig) -> str:
+def effective_endpoint(step: LLMConfig | SpeechConfig) -> str:
     """Where the step's calls go."""
     return step.endpoint or step.provider.base_url
 
 
 def effective_key(
-    step: LLMConfig, environment_key: Callable[[str], EffectiveKey | None]
+    step: LLMConfig | SpeechConfig, environment_key: Callable[[str], EffectiveKey | None]
 ) -> EffectiveKey | None:
     """The step's own key, else the provider's, else the server's for the type.
 

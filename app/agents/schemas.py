@@ -4,6 +4,7 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+import marshmallow as ma
 from marshmallow import ValidationError, fields, validate
 
 from app.agents.models import Agent, GlobalHalt, LLMConfig
@@ -98,8 +99,40 @@ class FlatFields(Schema):
     llm_max_tokens = WholeNumber(low=1, high=128_000, allow_none=True)
 
 
+class NestedLLM(Schema):
+    """Row A9's form of step 0."""
+
+    provider = Text(min_length=1, max_length=128)
+    provider_id = WholeNumber(low=1, high=MAX_ID)
+    model = Text(min_length=1, max_length=256)
+    api_url = Endpoint(allow_none=True)
+    completions_path = fields.String(
+        validate=validate.Regexp(r"^/[\w./{}:-]{0,200}\Z"), allow_none=True
+    )
+    api_key = Text(min_length=1, max_length=4096, allow_none=True, load_only=True)
+    timeout = WholeNumber(low=1, high=300, allow_none=True)
+    temperature = Number(low=0, high=2, allow_none=True)
+    top_p = Number(low=0, high=1, allow_none=True)
+    max_tokens = WholeNumber(low=1, high=128_000, allow_none=True)
+
+
+class NestedSpeech(Schema):
+    """Row A9's form of speech; what is not named here is a setting that the adapter checks."""
+
+    class Meta:
+        unknown = ma.INCLUDE
+
+    provider = Text(min_length=1, max_length=128)
+    provider_id = WholeNumber(low=1, high=MAX_ID)
+    api_key = Text(min_length=1, max_length=4096, allow_none=True, load_only=True)
+
+
 class AgentPatch(FlatFields, StepFields):
-    """What changes an agent, in either form."""
+    """What changes an agent, in any of the forms."""
+
+    llm_provider_config = fields.Nested(NestedLLM)
+    tts_provider_config = fields.Nested(NestedSpeech, allow_none=True)
+    stt_provider_config = fields.Nested(NestedSpeech, allow_none=True)
 
     agent_id = Slug()
     name = Text(min_length=1, max_length=128)
@@ -359,7 +392,7 @@ def _dump_resolved_step(step: LLMConfig, reveal: bool) -> dict[str, Any]:
         **to_flat({"provider": step.provider.type, "endpoint": effective_endpoint(step)}),
         "llm_provider_name": step.provider.name,
         **to_flat(_parameters(step)),
-        **to_flat({"api_key": _reveal(key) if reveal and key else None}),
+        **to_flat({"api_key": reveal_key(key) if reveal else None}),
         "llm_api_key_id": key.key_id if key else None,
         "provider_status": step.provider.settled_status.value,
         "prices": {"currency": CURRENCY, **_prices(step)},
@@ -367,9 +400,10 @@ def _dump_resolved_step(step: LLMConfig, reveal: bool) -> dict[str, Any]:
     }
 
 
-def _reveal(key: EffectiveKey) -> str | None:
+def reveal_key(key: EffectiveKey | None) -> str | None:
+    """A key in clear, on its way to a caller who may have it: nowhere else does one come out."""
     try:
-        secret = key.open()
+        secret = key.open() if key else None
     except KeyUnreadable:
         return None  # it must be entered again; until then the call goes without
     return secret.get_secret_value() if secret else None

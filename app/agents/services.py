@@ -7,13 +7,13 @@ import sqlalchemy as sa
 from sqlalchemy.orm import selectinload
 
 from app.accounts.models import User
-from app.agents import chain
+from app.agents import chain, speech
 from app.agents.chain import get_agent
 from app.agents.models import Agent
 from app.agents.schemas import RESERVED_SLUGS
 from app.agents.spelling import take_step
 from app.core.db import commit, db, flush, lock
-from app.core.errors import BadRequest, Conflict, Invalid
+from app.core.errors import BadRequest, Conflict, Invalid, NotFound
 from app.providers.services import check_version
 
 FIELDS = ("agent_id", "name", "description", "system_prompt", "user_prompt", "metadata_")
@@ -35,6 +35,14 @@ def list_query(args: dict[str, Any]) -> sa.Select[Any]:
     if args.get("slugs") is not None:
         query = query.where(Agent.agent_id.in_(args["slugs"]))
     return query
+
+
+def get_agent_by_id(row_id: int) -> Agent:
+    """The agent with this row id, which outlives a change of its slug. Raises NotFound."""
+    agent = db.session.get(Agent, row_id)
+    if agent is None:
+        raise NotFound("There is no such agent.")
+    return agent
 
 
 def find_default(owner_id: int | None) -> Agent | None:
@@ -60,6 +68,7 @@ def create_agent(data: dict[str, Any]) -> tuple[Agent, list[str]]:
     db.session.add(agent)
     flush()
     warnings = chain.write_primary(agent, step, sent_as)
+    speech.write_speech(agent, data)
     if steps is not None:
         warnings += chain.write_chain(agent, steps)
     if data.get("is_default"):
@@ -89,6 +98,7 @@ def update_agent(
             setattr(agent, name, data[name])
     _move(agent, data)
     warnings = chain.write_primary(agent, step, sent_as)
+    speech.write_speech(agent, data)
     if steps is not None:
         warnings += chain.write_chain(agent, steps)
     commit()

@@ -39,20 +39,21 @@ def list_query(args: dict[str, Any]) -> sa.Select[Any]:
     return query
 
 
-def find_for_type(provider_type: str) -> Provider | None:
-    """The active LLM provider named like the type, else the one of that type with the lowest id."""
+def find_of_type(provider_type: str, capability: Capability) -> Provider | None:
+    """The active provider of a type with the lowest id."""
     query = (
         sa.select(Provider)
-        .where(Provider.is_active, Provider.capability == Capability.LLM)
+        .where(Provider.is_active, Provider.capability == capability)
         .where(Provider.type == provider_type)
-        .order_by(sa.case((Provider.name == provider_type, 0), else_=1), Provider.id)
+        .order_by(Provider.id)
     )
     return db.session.scalars(query.limit(1)).first()
 
 
-def find_by_name(name: str) -> Provider | None:
-    """The provider with this name."""
-    return db.session.scalar(sa.select(Provider).where(Provider.name == name))
+def find_by_name(name: str, capability: Capability) -> Provider | None:
+    """The active provider with this name."""
+    query = sa.select(Provider).where(Provider.is_active, Provider.capability == capability)
+    return db.session.scalar(query.where(Provider.name == name))
 
 
 def list_providers(capability: Capability = Capability.LLM) -> list[Provider]:
@@ -146,9 +147,9 @@ def check_version(version: int, expected: int | None) -> None:
         raise Stale(f"It was changed since you read it (yours {expected}, now {version}).")
 
 
-def type_choices() -> list[tuple[str, str]]:
-    """Every LLM type with its label, for forms."""
-    return [(name, get_adapter(name).label) for name in list_types()]
+def type_choices(capability: Capability = Capability.LLM) -> list[tuple[str, str]]:
+    """Every type of a capability with its label, for forms."""
+    return [(name, get_adapter(name, capability).label) for name in list_types(capability)]
 
 
 def schedule_check(provider: Provider) -> None:

@@ -336,8 +336,49 @@ def upgrade() -> None:
             batch_op.f("ix_llm_configs_provider_id"), ["provider_id"], unique=False
         )
 
+    op.create_table(
+        "speech_configs",
+        sa.Column("agent_id", sa.Integer(), nullable=False),
+        sa.Column(
+            "capability",
+            sa.Enum(
+                "llm",
+                "tts",
+                "stt",
+                name="capability",
+                native_enum=False,
+                create_constraint=True,
+                length=32,
+            ),
+            nullable=False,
+        ),
+        sa.Column("provider_id", sa.Integer(), nullable=False),
+        sa.Column("settings", types.Json, nullable=False),
+        sa.Column("api_key_sealed", sa.Text(), nullable=True),
+        sa.Column("api_key_id", sa.String(length=32), nullable=True),
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["agent_id"],
+            ["agents.id"],
+            name=op.f("fk_speech_configs_agent_id_agents"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["provider_id"],
+            ["providers.id"],
+            name=op.f("fk_speech_configs_provider_id_providers"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_speech_configs")),
+        sa.UniqueConstraint("agent_id", "capability", name="uq_speech_configs_capability"),
+        sa.UniqueConstraint("api_key_id", name=op.f("uq_speech_configs_api_key_id")),
+    )
+    with op.batch_alter_table("speech_configs", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_speech_configs_agent_id"), ["agent_id"])
+        batch_op.create_index(batch_op.f("ix_speech_configs_provider_id"), ["provider_id"])
+
 
 def downgrade() -> None:
+    op.drop_table("speech_configs")
     with op.batch_alter_table("llm_configs", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_llm_configs_provider_id"))
         batch_op.drop_index(batch_op.f("ix_llm_configs_agent_id"))

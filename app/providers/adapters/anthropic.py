@@ -22,4 +22,5 @@ ANTHROPIC = AnthropicAdapter(
     label="Anthropic Claude",
     default_base_url="https://api.anthropic.com/v1",
     aliases=("claude",),
+    completions_path="/messages",
 )

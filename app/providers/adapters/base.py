@@ -8,6 +8,7 @@ from typing import Any
 from app.core.crypto import Secret
 from app.core.errors import Invalid
 from app.core.http import Answer, Outbound
+from app.providers.adapters.settings import SettingField
 from app.providers.models import Capability
 
 NAME_LIMIT = 256
@@ -51,6 +52,10 @@ class Adapter(ABC):
     needs_key: bool = True
     aliases: tuple[str, ...] = ()
     capability: Capability = Capability.LLM
+    completions_path: str | None = None
+    """Where a completion is asked for, below the base URL."""
+    settings: tuple[SettingField, ...] = ()
+    """What a speech configuration may say; the key, the one secret, is not among them."""
 
     @abstractmethod
     def probe(self, target: Target, http: Outbound) -> ProbeResult:

@@ -42,6 +42,9 @@ COMPATIBLE: tuple[Adapter, ...] = (
     ),
     OpenAIAdapter(type="mistral", label="Mistral", default_base_url="https://api.mistral.ai/v1"),
     OpenRouterAdapter(
-        type="openrouter", label="OpenRouter", default_base_url="https://openrouter.ai/api/v1"
+        type="openrouter",
+        label="OpenRouter",
+        default_base_url="https://openrouter.ai/api/v1",
+        completions_path="/chat/completions",
     ),
 )

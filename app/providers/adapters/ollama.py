@@ -23,4 +23,5 @@ OLLAMA = OllamaAdapter(
     label="Ollama",
     default_base_url="http://127.0.0.1:11434",
     needs_key=False,
+    completions_path="/api/chat",
 )

@@ -1,13 +1,17 @@
 """OpenAI, and the wire that most others speak as well."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from app.core.http import Outbound
 from app.providers.adapters.base import Adapter, ProbeResult, Target, list_models
 
 
+@dataclass(frozen=True, kw_only=True)
 class OpenAIAdapter(Adapter):
     """A Bearer key and ``GET {base_url}/models``."""
+
+    completions_path: str | None = "/chat/completions"
 
     def probe(self, target: Target, http: Outbound) -> ProbeResult:
         headers = target.key_header("Authorization", "Bearer ")

@@ -1,0 +1,70 @@
+"""Writing how an agent speaks and listens: a provider and settings that its adapter declares."""
+
+from typing import Any
+
+from app.agents.models import Agent, SpeechConfig
+from app.agents.provider_choice import choose_provider
+from app.core.crypto import Secret, origin_of
+from app.core.db import db
+from app.core.errors import Invalid
+from app.providers.adapters import get_adapter
+from app.providers.adapters.settings import check_settings
+from app.providers.models import Capability
+
+FIELD_OF = {Capability.TTS: "tts_provider_config", Capability.STT: "stt_provider_config"}
+NOT_SETTINGS = frozenset({"provider", "provider_id", "api_key"})
+
+
+def write_speech(agent: Agent, data: dict[str, Any]) -> None:
+    """Take the speech fields out of an agent's ``data`` and store them; null removes one.
+
+    Raises Invalid naming ``tts_provider_config.<field>``.
+    """
+    for capability, field in FIELD_OF.items():
+        if field not in data:
+            continue
+        sent = data.pop(field)
+        if sent is None:
+            _remove(agent, capability)
+        else:
+            _write(agent, capability, sent, field)
+
+
+def find_speech(agent: Agent, capability: Capability) -> SpeechConfig | None:
+    """The agent's own configuration of this capability."""
+    return next((it for it in agent.speech_configs if it.capability is capability), None)
+
+
+def _remove(agent: Agent, capability: Capability) -> None:
+    speech = find_speech(agent, capability)
+    if speech is not None:
+        db.session.delete(speech)
+
+
+def _write(agent: Agent, capability: Capability, sent: dict[str, Any], field: str) -> None:
+    speech = find_speech(agent, capability)
+    if speech is None and not (sent.get("provider") or sent.get("provider_id")):
+        raise Invalid.field(f"{field}.provider", "Missing data for required field.")
+    sent_as = {name: f"{field}.{name}" for name in ("provider", "provider_id")}
+    before = _target(speech) if speech else None
+    provider = speech.provider if speech else None
+    if sent.get("provider") or sent.get("provider_id"):
+        provider = choose_provider(sent, sent_as, capability, kept=provider)
+    assert provider is not None
+    given = {name: value for name, value in sent.items() if name not in NOT_SETTINGS}
+    settings = check_settings(get_adapter(provider.type, capability).settings, given, field)
+    if speech is None:
+        speech = SpeechConfig(capability=capability)
+        agent.speech_configs.append(speech)
+    if speech.provider is not provider:
+        speech.provider, speech.provider_id = provider, provider.id
+    if speech.settings != settings:
+        speech.settings = settings
+    if "api_key" in sent:
+        speech.set_api_key(Secret(sent["api_key"]) if sent["api_key"] else None)
+    elif before is not None and _target(speech) != before and speech.api_key_set:
+        speech.set_api_key(None)  # a key never follows a configuration to another origin
+
+
+def _target(speech: SpeechConfig) -> tuple[int, str]:
+    return speech.provider_id, origin_of(speech.key_origin_url)
