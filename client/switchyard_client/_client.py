@@ -207,7 +207,9 @@ class SwitchyardClient:
                 self._runtime = Runtime(
                     self._settings, self._cache, lambda: self._callbacks, forked=self._forked
                 )
-                if not self._closed:
+                if self._closed:
+                    self._runtime.close(0)
+                else:
                     self._runtime.start()
             return self._runtime
 

@@ -45,7 +45,8 @@ class Fetcher:
         *,
         on_stored: Callable[[], None],
         on_suspect: Callable[[], None],
-        substitute: Callable[[str, Flight], AgentConfig],
+        accepted: Callable[[], bool],
+        substitute: Callable[[str, bool], AgentConfig],
     ) -> None:
         self._transport = transport
         self._cache = cache
@@ -53,17 +54,24 @@ class Fetcher:
         self._timings = timings
         self._on_stored = on_stored
         self._on_suspect = on_suspect
+        self._accepted = accepted
         self._substitute = substitute
         self._flights: dict[str, Flight] = {}
         self._failed: set[str] = set()
         self._retry_at: dict[str, float] = {}
         self._hold_until = 0.0
+        self._refused_until = 0.0
         self._doubt_until = 0.0
         self._lock = threading.Lock()
 
     def due(self, agent_id: str) -> bool:
         """An earlier failure is far enough away to try again."""
-        return time.monotonic() >= max(self._retry_at.get(agent_id, 0.0), self._hold_until)
+        return time.monotonic() >= max(self._retry_at.get(agent_id, 0.0), self._barred_until())
+
+    def postpone(self, agent_id: str) -> None:
+        """Ask for this agent as soon as the server is known to answer again."""
+        with self._lock:
+            self._failed.add(agent_id)
 
     def request(self, agent_id: str, *, urgent: bool = True) -> Flight:
         """Ask the server for an agent, or join whoever is asking already."""
@@ -91,6 +99,7 @@ class Fetcher:
 
     def retry_failed(self) -> None:
         """The server answers again: ask for what it could not say before."""
+        self._refused_until = 0.0
         with self._lock:
             failed, self._failed = self._failed, set()
         self.revalidate(failed)
@@ -108,7 +117,7 @@ class Fetcher:
 
     def _fetch(self, agent_id: str, flight: Flight) -> None:
         try:
-            if time.monotonic() >= self._hold_until:
+            if time.monotonic() >= self._barred_until():
                 self._ask(agent_id, flight)
         except TransportError as error:
             logger.info("%s", error)
@@ -118,10 +127,9 @@ class Fetcher:
             if flight.refused:
                 self._cache.drop(agent_id)
             else:
-                with self._lock:
-                    self._failed.add(agent_id)
+                self.postpone(agent_id)
             if self._cache.find(agent_id) is None:
-                flight.config = self._substitute(agent_id, flight)
+                flight.config = self._substitute(agent_id, flight.refused)
 
     def _ask(self, agent_id: str, flight: Flight) -> None:
         for _ in range(2):  # the first answer may be older than what the stream has told since
@@ -136,11 +144,16 @@ class Fetcher:
         self._on_suspect()
 
     def _note_failure(self, error: TransportError, flight: Flight) -> None:
-        flight.refused = isinstance(error, NotFound | Forbidden)
+        # Where S1 is refused too, it is about the token or the address, not about this agent.
+        flight.refused = isinstance(error, NotFound | Forbidden) and self._accepted()
         if not flight.refused:
             self._doubt_until = time.monotonic() + self._timings.cold_retry
         if isinstance(error, Throttled):
             patience = min(error.retry_after or 0, self._timings.retry_after_max)
             self._hold_until = time.monotonic() + max(patience, self._timings.cold_retry)
         elif isinstance(error, Unauthorized) and not flight.refused:
+            self._refused_until = time.monotonic() + self._timings.unauthorized_min
             self._on_suspect()
+
+    def _barred_until(self) -> float:
+        return max(self._hold_until, self._refused_until)

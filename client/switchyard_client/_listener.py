@@ -75,14 +75,15 @@ class Listener:
         self._stream: Stream | None = None
         self._events: deque[Event] = deque()
         self._stopping = False
-        self._bell, self._bell_push = socket.socketpair()
-        self._bell.setblocking(False)
-        self._bell_push.setblocking(False)
+        self._bells: tuple[socket.socket, socket.socket] | None = None
         self._selector = _Selector()
-        self._selector.register(self._bell, selectors.EVENT_READ)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
+        self._bells = bell, push = socket.socketpair()
+        bell.setblocking(False)
+        push.setblocking(False)
+        self._selector.register(bell, selectors.EVENT_READ)
         self._events.append(Started())
         self._ring()
         self._thread.start()
@@ -92,23 +93,24 @@ class Listener:
         self._events.append(RefreshWanted())
         self._ring()
 
-    def stop(self) -> threading.Thread:
+    def stop(self) -> threading.Thread | None:
         """End soon, also from inside a blocking exchange; the thread, to be joined."""
         self._stopping = True
         self._transport.interrupt()
         self._ring()
-        return self._thread
+        return self._thread if self._bells is not None else None
 
     def abandon(self) -> None:
         """In a forked child, where the thread does not exist: close the inherited descriptors."""
         if self._stream is not None:
             self._stream.abandon()
-        abandon_socket(self._bell)
-        abandon_socket(self._bell_push)
+        for bell in self._bells or ():
+            abandon_socket(bell)
 
     def _ring(self) -> None:
-        with contextlib.suppress(OSError):  # full: it rings already; closed: nobody listens
-            self._bell_push.send(b"!")
+        if self._bells is not None:
+            with contextlib.suppress(OSError):  # full: it rings already; closed: nobody listens
+                self._bells[1].send(b"!")
 
     def _run(self) -> None:
         while not self._stopping:
@@ -121,8 +123,8 @@ class Listener:
                 self._feed(SyncFailed(NETWORK_FAILURE))
         self._disconnect()
         self._selector.close()
-        self._bell.close()
-        self._bell_push.close()
+        for bell in self._bells or ():
+            bell.close()
 
     def _turn(self) -> None:
         self._wait()
@@ -136,9 +138,10 @@ class Listener:
         deadline = self._protocol.deadline
         timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
         self._selector.select(timeout)
-        with contextlib.suppress(BlockingIOError):
-            while self._bell.recv(64):
-                pass
+        if self._bells is not None:
+            with contextlib.suppress(BlockingIOError):
+                while self._bells[0].recv(64):
+                    pass
 
     def _read(self, stream: Stream) -> None:
         """All messages that are there: what TLS has buffered never shows up in the selector."""

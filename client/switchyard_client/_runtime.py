@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ._cache import Cache
-from ._fetcher import Fetcher, Flight
+from ._fetcher import Fetcher
 from ._listener import Listener
 from ._models import AgentConfig, Status
 from ._protocol import Protocol
@@ -78,6 +78,7 @@ class Runtime:
             self._settings.timings,
             on_stored=self._save_soon,
             on_suspect=lambda: self._listener.refresh(),
+            accepted=lambda: self._status in SETTLED,
             substitute=self._substitute,
         )
 
@@ -119,13 +120,15 @@ class Runtime:
         stand_in = self._cache.stand_in(agent_id)
         if stand_in is not None and not self._fetcher.due(agent_id):
             return stand_in
+        if self._status in (Status.UNAUTHORIZED, Status.CLOSED):
+            self._fetcher.postpone(agent_id)
+            return stand_in or self._substitute(agent_id, refused=False)
         flight = self._fetcher.request(agent_id)
         if stand_in is not None:
             return stand_in
-        answerable = self._status not in (Status.UNAUTHORIZED, Status.CLOSED)
-        if answerable and self._fetcher.wait(flight) and flight.config is not None:
+        if self._fetcher.wait(flight) and flight.config is not None:
             return flight.config
-        return self._cache.find(agent_id) or self._substitute(agent_id, flight)
+        return self._cache.find(agent_id) or self._substitute(agent_id, flight.refused)
 
     def close(self, timeout: float) -> None:
         """Stop all threads; those stuck in a name lookup end by themselves as daemons."""
@@ -133,11 +136,17 @@ class Runtime:
         stopped = [self._listener.stop(), self._worker.stop(), self.dispatcher.stop()]
         for thread in stopped:
             if thread is not None and thread is not threading.current_thread():
-                thread.join(max(0.0, deadline - time.monotonic()))
+                self._join(thread, deadline)
         self._transport.close()
         self._set_status(Status.CLOSED)
         if self._save_due:
             self._save()
+
+    def _join(self, thread: threading.Thread, deadline: float) -> None:
+        while thread.is_alive() and time.monotonic() < deadline:
+            # Again and again: a connection just being made was not there to be interrupted.
+            self._transport.interrupt()
+            thread.join(0.05)
 
     def abandon(self) -> None:
         """In a forked child: close inherited descriptors, touch nothing else of the parent's."""
@@ -156,9 +165,9 @@ class Runtime:
         self._fetcher.revalidate(self._cache.unlisted())
         self._save_soon()
 
-    def _substitute(self, agent_id: str, flight: Flight) -> AgentConfig:
+    def _substitute(self, agent_id: str, refused: bool) -> AgentConfig:
         """The rest of the chain, remembered so that its replacement is heard of."""
-        return self._cache.put_stand_in(agent_id, self._fallback(agent_id, flight.refused))
+        return self._cache.put_stand_in(agent_id, self._fallback(agent_id, refused))
 
     def _fallback(self, agent_id: str, refused: bool) -> AgentConfig:
         found = None if refused else self._last_known(agent_id)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.client.conftest import FAST, ClientFactory, Heard
-from tests.support.fault_server import FaultServer, agent, wait_until
+from tests.support.fault_server import Answer, FaultServer, agent, wait_until
 
 
 @pytest.fixture
@@ -67,6 +67,18 @@ def test_it_opens_under_the_previous_token(
 def test_under_another_token_it_is_ignored(written: Path, make_client: ClientFactory) -> None:
     client = make_client(token="token-2", snapshot_path=written)
     assert client.get_agent_config("trader").source == "built_in"
+
+
+def test_a_refused_token_still_opens_it(
+    server: FaultServer, make_client: ClientFactory, written: Path
+) -> None:
+    server.answers.append(Answer("/api/", 403))
+    server.stream = "403"
+    server.start()
+    client = make_client(snapshot_path=written)
+    assert client.get_agent_config("trader").source == "snapshot"
+    wait_until(lambda: client.status == "UNAUTHORIZED")
+    assert client.get_agent_config("default").source == "snapshot"
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff\xfe", b'{"salt": "a", "body": "b"}'])

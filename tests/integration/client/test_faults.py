@@ -118,6 +118,22 @@ def test_a_refused_token_is_not_hammered_and_values_are_kept(
     assert client.get_agent_config("trader").model == "gpt-4.1"
 
 
+def test_reads_do_not_hammer_with_a_refused_token(
+    server: FaultServer, make_client: ClientFactory
+) -> None:
+    server.put(agent("trader"))
+    server.answers.append(Answer("/api/", 401))
+    server.stream = "401"
+    client = make_client()
+    wait_until(lambda: client.status == "UNAUTHORIZED")
+    asked = len(server.requests)
+    heard = Heard(client)
+    for _ in range(50):
+        assert client.get_agent_config("trader").source == "built_in"
+    assert len(server.requests) == asked
+    assert heard.changes == []
+
+
 def test_a_token_that_is_good_again_brings_the_stream_back(
     server: FaultServer, make_client: ClientFactory
 ) -> None:

@@ -106,6 +106,20 @@ def test_autoconnect_can_be_left_to_the_caller(
     assert client.wait_ready(5)
 
 
+def test_a_client_that_never_ran_can_be_closed_read_and_started(
+    server: FaultServer, make_client: ClientFactory
+) -> None:
+    server.put(agent("trader"))
+    before = sockets()
+    client = make_client(autoconnect=False)
+    client.close()
+    assert client.get_agent_config("trader").source == "built_in"
+    assert sockets() <= before
+    client.connect()
+    assert client.wait_ready(5)
+    wait_until(lambda: client.get_agent_config("trader").source == "agent")
+
+
 def in_child(work: Callable[[], object]) -> object:
     """Run `work` in a forked child; what it returned, by way of JSON."""
     reader, writer = os.pipe()
