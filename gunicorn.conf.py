@@ -2,6 +2,9 @@
 
 import os
 import signal
+from types import FrameType
+
+from gunicorn.workers.base import Worker
 
 _host = os.environ.get("HOST", "127.0.0.1")
 _port = os.environ.get("PORT", "8000")
@@ -24,17 +27,17 @@ loglevel = "warning"
 control_socket_disable = True
 
 
-def post_worker_init(worker):
+def post_worker_init(worker: Worker) -> None:
     """Open sockets would hold SIGTERM for the whole grace time, and worker_exit comes after it."""
     hub, end = worker.wsgi.extensions["hub"], worker.handle_exit
 
-    def handle_exit(signum, frame):
+    def handle_exit(signum: int, frame: FrameType | None) -> None:
         hub.stop_soon()
         end(signum, frame)
 
     signal.signal(signal.SIGTERM, handle_exit)
 
 
-def worker_int(worker):
+def worker_int(worker: Worker) -> None:
     """The same for SIGINT and SIGQUIT."""
     worker.wsgi.extensions["hub"].stop_soon()

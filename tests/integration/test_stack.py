@@ -164,12 +164,17 @@ def test_killed_process_comes_back(stack: Stack, part: str) -> None:
     wait_until(stack.ready, "the stack is ready again", 30)
 
 
-def test_ctrl_c_stops_all_and_the_data_stays(data_dir: Path) -> None:
+def test_stops_keep_the_data_and_only_the_right_key_opens_it(data_dir: Path) -> None:
     with _stack(data_dir) as first:
         run, token = first.run, first.banner("token")
         os.killpg(first.pid, signal.SIGINT)  # a terminal's Ctrl-C goes to the whole group
         assert first.wait_for_exit(8) == 0
         assert find_leftovers(run) == []
+
+    refused = _refused(Stack(data_dir, ENCRYPTION_KEYS=SECRETS["ENCRYPTION_KEYS"]))
+    assert refused.returncode == 2
+    assert "ENCRYPTION_KEYS" in refused.stderr + refused.stdout
+    assert "Traceback" not in refused.stderr + refused.stdout
 
     with _stack(data_dir, MAKE_UP) as second:
         assert second.banner("token") == token
@@ -180,24 +185,27 @@ def test_ctrl_c_stops_all_and_the_data_stays(data_dir: Path) -> None:
         wait_until(lambda: find_leftovers(run) == [], "no process left", 8)
 
 
-def test_kill_9_of_the_supervisor_then_down_or_up(data_dir: Path) -> None:
+def test_kill_9_of_the_supervisor_then_up_or_down(data_dir: Path) -> None:
     with _stack(data_dir) as first:
         run = first.run
         first.send(signal.SIGKILL)
         first.wait_for_exit()
         assert find_leftovers(run) != []
-        assert "that a killed run had left" in _down(first)
-        assert find_leftovers(run) == []
 
-    with _stack(data_dir) as second:
-        run = second.run
-        second.send(signal.SIGKILL)
-        second.wait_for_exit()
-        with _stack(data_dir, PORT=second.env["PORT"]) as third:
+        with _stack(data_dir, PORT=first.env["PORT"]) as second:
             assert find_leftovers(run) == []
-            assert third.ready()
-            assert third.url in _down(third)
-            assert third.wait_for_exit(1) == 0
+            assert second.ready()
+            run = second.run
+            second.send(signal.SIGKILL)
+            second.wait_for_exit()
+            assert "that a killed run had left" in _down(second)
+            assert find_leftovers(run) == []
+
+
+def test_down_stops_a_running_stack(stack: Stack) -> None:
+    """The last one on the shared stack."""
+    assert stack.url in _down(stack)
+    assert stack.wait_for_exit(1) == 0
 
 
 def test_down_without_up_says_so(data_dir: Path) -> None:
@@ -238,17 +246,3 @@ def test_taken_port_is_named_with_its_fix(data_dir: Path) -> None:
         refused = _refused(Stack(data_dir, PORT=str(port)))
     assert refused.returncode == 2
     assert f"make up PORT={port + 1}" in refused.stderr
-
-
-def test_wrong_encryption_key_is_refused_and_the_right_one_still_works(data_dir: Path) -> None:
-    with _stack(data_dir) as first:
-        _down(first)
-        first.wait_for_exit(1)
-
-    refused = _refused(Stack(data_dir, ENCRYPTION_KEYS=SECRETS["ENCRYPTION_KEYS"]))
-    assert refused.returncode == 2
-    assert "ENCRYPTION_KEYS" in refused.stderr + refused.stdout
-    assert "Traceback" not in refused.stderr + refused.stdout
-
-    with _stack(data_dir) as again:
-        assert again.ready()

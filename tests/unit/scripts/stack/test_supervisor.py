@@ -21,8 +21,9 @@ Lines = list[tuple[str, str]]
 _SLEEP = "import time; print('up', flush=True); time.sleep(60)"
 _STUBBORN = "import signal; signal.signal(15, signal.SIG_IGN); " + _SLEEP
 _LAST_WORDS = (
-    "import signal, sys, time\n"
-    "signal.signal(15, lambda *_: (print('bye', flush=True), sys.exit(0)))\n" + _SLEEP
+    # os.write, for the signal may come in the middle of a print.
+    "import os, signal\n"
+    "signal.signal(15, lambda *_: (os.write(1, b'bye\\n'), os._exit(0)))\n" + _SLEEP
 )
 # A grandchild in the session of its parent, as gunicorn's workers are.
 _PARENT = (
