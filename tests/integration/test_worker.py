@@ -156,6 +156,25 @@ def test_a_redis_that_dies_and_returns_loses_nothing(
         wait_for(provider_id, ValidationStatus.CONNECTED, timeout=30)
 
 
+def test_a_redis_that_dies_in_the_middle_of_a_check(
+    worker: StartWorker,
+    save: Callable[..., int],
+    endpoint: LoopbackProvider,
+    own_redis: RedisServer,
+) -> None:
+    endpoint.hold()
+    with worker(beat=True) as running:
+        first = save("first")
+        endpoint.wait_for_requests(1)
+        own_redis.kill()
+        endpoint.release()
+        wait_for(first, ValidationStatus.CONNECTED)
+        second = save("second")
+        own_redis.start()
+        wait_for(second, ValidationStatus.CONNECTED, timeout=30)
+        assert running.running, "it went on, rather than being started again"
+
+
 def test_a_worker_killed_in_the_middle_of_a_check(
     worker: StartWorker, save: Callable[..., int], endpoint: LoopbackProvider
 ) -> None:
