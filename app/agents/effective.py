@@ -138,7 +138,7 @@ def _agents_on(provider_ids: set[int]) -> set[str]:
 
 
 def _touches_a_default(slugs: set[str], changes: Sequence[Change]) -> bool:
-    if any("is_default" in change.diff for change in changes if change.entity == "agent"):
+    if any(True in change.diff.get("is_default", ()) for change in changes):
         return True
     query = sa.select(Agent.id).where(Agent.is_default, Agent.agent_id.in_(slugs))
     return db.session.scalars(query.limit(1)).first() is not None

@@ -114,7 +114,7 @@ def _behind_the_default(changes: Iterable[Change], affected: set[str], named: se
 
 
 def _default_touched(changes: Iterable[Change], affected: set[str]) -> bool:
-    if any("is_default" in change.diff for change in changes if change.entity == "agent"):
+    if any(True in change.diff.get("is_default", ()) for change in changes):
         return True
     defaults = db.session.scalars(sa.select(Agent.agent_id).where(Agent.is_default))
     return not affected.isdisjoint(defaults)
