@@ -17,7 +17,14 @@ import pytest
 
 from scripts.stack.leftovers import find_leftovers
 from tests.support.processes import PYTHON, ROOT, ManagedProcess, free_port, running, wait_until
-from tests.support.servers import SECRETS, http_get, server_env, short_folder
+from tests.support.servers import (
+    SECRETS,
+    PostgresServer,
+    RedisServer,
+    http_get,
+    server_env,
+    short_folder,
+)
 
 UP = (PYTHON, "-m", "scripts.up")
 DOWN = (PYTHON, "-m", "scripts.down")
@@ -206,6 +213,19 @@ def test_down_stops_a_running_stack(stack: Stack) -> None:
     """The last one on the shared stack."""
     assert stack.url in _down(stack)
     assert stack.wait_for_exit(1) == 0
+
+
+def test_urls_move_it_to_real_servers(
+    data_dir: Path, postgres: PostgresServer, redis: RedisServer
+) -> None:
+    urls = {
+        "DATABASE_URL": postgres.url(postgres.create_database()),
+        "REDIS_URL": redis.url,
+    }
+    with _stack(data_dir, **urls) as stack:
+        assert stack.ready()
+        assert stack.child("redis-server") is None
+        assert not (data_dir / "switchyard.db").exists()
 
 
 def test_down_without_up_says_so(data_dir: Path) -> None:
