@@ -1,4 +1,4 @@
-"""REST: A1 to A8 and A10."""
+"""REST: A1 to A9."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from flask import Response, jsonify, request, url_for
 from flask.views import MethodView
 
 from app.accounts.gate import Caller, Permission, current_caller, requires
-from app.agents import chain, effective, services
+from app.agents import effective, services
 from app.agents.chain import get_agent
 from app.agents.halt import get_red_button
 from app.agents.models import Agent
@@ -18,14 +18,9 @@ from app.agents.schemas import (
     AgentList,
     AgentOut,
     AgentPatch,
-    LLMConfigIn,
-    LLMConfigList,
-    LLMConfigOut,
     ResolvedOut,
     dump_agent,
-    dump_chain,
     dump_resolved,
-    dump_step,
 )
 from app.changes.services import read_state
 from app.core.errors import NotFound
@@ -99,7 +94,7 @@ class OneAgent(MethodView):
     @blueprint.response(200, AgentOut)
     def get(self, agent_id: str) -> Response:
         """Read one agent."""
-        return agent_response(_visible_agent(agent_id))
+        return agent_response(visible_agent(agent_id))
 
     @requires(Permission.WRITE)
     @blueprint.arguments(AgentPatch)
@@ -177,34 +172,12 @@ def get_agent_config(agent_id: str) -> Response:
     return response
 
 
-@blueprint.route("/agents/<agent_id>/llm-configs")
-class LLMConfigs(MethodView):
-    """Row A10: the chain."""
-
-    @requires(Permission.READ)
-    @blueprint.response(200, LLMConfigList)
-    def get(self, agent_id: str) -> Response:
-        """The agent's chain, in order."""
-        agent = _visible_agent(agent_id)
-        body = {"llm_configs": dump_chain(agent), "total": len(agent.llm_configs)}
-        return with_etag(body, agent.version)
-
-    @requires(Permission.WRITE)
-    @blueprint.arguments(LLMConfigIn)
-    @blueprint.response(201, LLMConfigOut)
-    def post(self, data: dict[str, Any], agent_id: str) -> Response:
-        """Append a step; ``fallback_provider`` and ``fallback_model`` append a second one."""
-        current_caller().require_agent(agent_id)
-        step, warnings = chain.append_step(agent_id, data, expected_version())
-        body = dump_step(step) | ({"warnings": warnings} if warnings else {})
-        return with_etag(body, step.agent.version, 201)
-
-
 def agent_response(agent: Agent, warnings: list[str] | None = None, status: int = 200) -> Response:
     return with_etag(dump_agent(agent, get_red_button(), warnings), agent.version, status)
 
 
-def _visible_agent(agent_id: str) -> Agent:
+def visible_agent(agent_id: str) -> Agent:
+    """The agent, if the caller may see it. Raises NotFound, Forbidden."""
     caller = current_caller()
     caller.require_agent(agent_id)
     _check_visible(caller, agent_id)

@@ -63,6 +63,57 @@ def append_step(
     return step, warnings
 
 
+def update_step(
+    agent_id: str, config_id: int, data: dict[str, Any], expected_version: int | None = None
+) -> tuple[LLMConfig, list[str]]:
+    """Change the sent fields of one step. Returns it with warnings.
+
+    Raises NotFound, Stale, Invalid.
+    """
+    agent = get_agent(agent_id, for_update=True)
+    check_version(agent.version, expected_version)
+    step = get_step(agent, config_id)
+    warnings = _write(step, data, {})
+    commit()
+    return step, warnings
+
+
+def delete_step(agent_id: str, config_id: int, expected_version: int | None = None) -> Agent:
+    """Remove one step; those behind it move up. Raises NotFound, Stale."""
+    agent = get_agent(agent_id, for_update=True)
+    check_version(agent.version, expected_version)
+    gone = get_step(agent, config_id)
+    write_chain(agent, [{"id": step.id} for step in agent.llm_configs if step is not gone])
+    commit()
+    return agent
+
+
+def replace_primaries(agent_ids: list[str], data: dict[str, Any]) -> tuple[list[Agent], list[str]]:
+    """Put a new step 0 into each agent's chain, all or nothing; the fallbacks stay.
+
+    Returns the agents with warnings. Raises NotFound, Invalid.
+    """
+    agents = [get_agent(agent_id, for_update=True) for agent_id in sorted(set(agent_ids))]
+    warnings: list[str] = []
+    for agent in agents:
+        fallbacks = [{"id": step.id} for step in agent.llm_configs[1:]]
+        try:
+            warnings += write_chain(agent, [data, *fallbacks])
+        except Invalid as error:
+            named = {name.replace("llm_configs.0", "config"): t for name, t in error.errors.items()}
+            raise Invalid(named) from None
+    commit()
+    return agents, list(dict.fromkeys(warnings))
+
+
+def get_step(agent: Agent, config_id: int) -> LLMConfig:
+    """The agent's step with this id. Raises NotFound."""
+    step = next((step for step in agent.llm_configs if step.id == config_id), None)
+    if step is None:
+        raise NotFound(f"The agent '{agent.agent_id}' has no such LLM config.")
+    return step
+
+
 def replace_chain(
     agent_id: str, items: list[dict[str, Any]], expected_version: int | None = None
 ) -> tuple[Agent, list[str]]:

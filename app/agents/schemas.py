@@ -1,24 +1,19 @@
 """The wire shape of agents and their chains, and the only place that reveals a key."""
 
-import re
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import marshmallow as ma
-from marshmallow import ValidationError, fields, validate
+from marshmallow import fields, validate
 
+from app.agents.fields import Price, Slug
 from app.agents.models import Agent, GlobalHalt, LLMConfig
 from app.agents.resolution import Resolved, effective_endpoint, effective_key, find_halt
 from app.agents.spelling import to_flat
 from app.core.crypto import KeyUnreadable
-from app.core.db import plain
-from app.core.http import check_url_syntax
-from app.core.rest import MAX_ID, Flag, Number, PageArgs, Schema, Text, WholeNumber
+from app.core.rest import MAX_ID, Flag, HttpUrl, Number, PageArgs, Schema, Text, WholeNumber
 from app.providers.keys import EffectiveKey, environment_key
 from app.providers.models import Provider, ValidationStatus
 
-SLUG = re.compile(r"^[a-z0-9-]{1,64}\Z")
-RESERVED_SLUGS = frozenset({"current"})
 PRICES = (
     "cost_per_1k_input_tokens",
     "cost_per_1k_output_tokens",
@@ -27,49 +22,8 @@ PRICES = (
 )
 CURRENCY = "USD"
 MAX_TEXT = 200_000  # characters of a prompt
-
-
-class Price(fields.String):
-    """Money per 1,000 tokens as a decimal string (a number is taken too); 0 means free."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise ValidationError("Not a decimal number.")
-        try:
-            amount = Decimal(str(value))
-        except InvalidOperation:
-            raise ValidationError("Not a decimal number.") from None
-        if not amount.is_finite() or not 0 <= amount <= 1_000_000:
-            raise ValidationError("Must be from 0 to 1000000.")
-        amount = plain(amount)
-        if -int(amount.as_tuple().exponent) > 18:
-            raise ValidationError("At most 18 decimal places.")
-        return amount
-
-    def _serialize(self, value: Any, *args: Any, **kwargs: Any) -> str | None:
-        return None if value is None else format(value, "f")
-
-
-class Slug(fields.String):
-    """``agent_id``: lower-case letters, digits and dashes, 1 to 64 of them."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
-        slug = str(super()._deserialize(value, *args, **kwargs))
-        if not SLUG.match(slug):
-            raise ValidationError("1 to 64 lower-case letters, digits and dashes.")
-        if slug in RESERVED_SLUGS:
-            raise ValidationError(f"'{slug}' is reserved.")
-        return slug
-
-
-class Endpoint(fields.String):
-    """An http or https URL."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
-        url = str(super()._deserialize(value, *args, **kwargs)).strip()
-        if reason := check_url_syntax(url):
-            raise ValidationError(reason)
-        return url
+MAX_STEPS = 50  # of one chain
+MAX_BULK = 1000  # agents of one bulk edit
 
 
 class StepFields(Schema):
@@ -78,7 +32,7 @@ class StepFields(Schema):
     provider = Text(min_length=1, max_length=128)
     provider_id = WholeNumber(low=1, high=MAX_ID)
     model_name = Text(min_length=1, max_length=256)
-    endpoint = Endpoint(allow_none=True)
+    endpoint = HttpUrl(allow_none=True)
     api_key = Text(min_length=1, max_length=4096, allow_none=True, load_only=True)
     timeout = WholeNumber(low=1, high=300, allow_none=True)
     temperature = Number(low=0, high=2, allow_none=True)
@@ -91,7 +45,7 @@ class FlatFields(Schema):
 
     llm_provider = Text(min_length=1, max_length=128)
     llm_model = Text(min_length=1, max_length=256)
-    llm_endpoint = Endpoint(allow_none=True)
+    llm_endpoint = HttpUrl(allow_none=True)
     llm_api_key = Text(min_length=1, max_length=4096, allow_none=True, load_only=True)
     llm_timeout = WholeNumber(low=1, high=300, allow_none=True)
     llm_temperature = Number(low=0, high=2, allow_none=True)
@@ -105,7 +59,7 @@ class NestedLLM(Schema):
     provider = Text(min_length=1, max_length=128)
     provider_id = WholeNumber(low=1, high=MAX_ID)
     model = Text(min_length=1, max_length=256)
-    api_url = Endpoint(allow_none=True)
+    api_url = HttpUrl(allow_none=True)
     completions_path = fields.String(
         validate=validate.Regexp(r"^/[\w./{}:-]{0,200}\Z"), allow_none=True
     )
@@ -174,6 +128,29 @@ class LLMConfigItem(LLMConfigFields):
     """One step of a chain that is replaced as a whole; ``id`` says which one it was before."""
 
     id = WholeNumber(low=1, allow_none=True)
+
+
+class ChainIn(Schema):
+    """What replaces a chain."""
+
+    llm_configs = fields.List(
+        fields.Nested(LLMConfigItem), required=True, validate=validate.Length(max=MAX_STEPS)
+    )
+
+
+class BulkIn(Schema):
+    """Row A11."""
+
+    agent_ids = fields.List(Slug(), required=True, validate=validate.Length(1, MAX_BULK))
+    config = fields.Nested(LLMConfigFields, required=True)
+
+
+class BulkOut(Schema):
+    """Whose step 0 was replaced."""
+
+    agent_ids = fields.List(fields.String())
+    total = fields.Integer()
+    warnings = fields.List(fields.String())
 
 
 class LLMConfigOut(LLMConfigFields):

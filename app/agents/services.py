@@ -9,8 +9,8 @@ from sqlalchemy.orm import selectinload
 from app.accounts.models import User
 from app.agents import chain, speech
 from app.agents.chain import get_agent
+from app.agents.fields import RESERVED_SLUGS
 from app.agents.models import Agent
-from app.agents.schemas import RESERVED_SLUGS
 from app.agents.spelling import take_step
 from app.core.db import commit, db, flush, lock
 from app.core.errors import BadRequest, Conflict, Invalid, NotFound
@@ -56,8 +56,15 @@ def create_agent(data: dict[str, Any]) -> tuple[Agent, list[str]]:
 
     Returns it with warnings. Raises Invalid, Conflict.
     """
+    lock_defaults(data)
+    agent, warnings = add_agent(data)
+    commit()
+    return agent, warnings
+
+
+def add_agent(data: dict[str, Any]) -> tuple[Agent, list[str]]:
+    """The same within a larger transaction: flushed, not committed."""
     data = dict(data)
-    _lock_defaults(data)
     step, sent_as = take_step(data)
     steps = data.pop("llm_configs", None)
     data["agent_id"] = data.get("agent_id") or slug_of(data["name"])
@@ -73,7 +80,7 @@ def create_agent(data: dict[str, Any]) -> tuple[Agent, list[str]]:
         warnings += chain.write_chain(agent, steps)
     if data.get("is_default"):
         _make_default(agent)
-    commit()
+    flush()
     return agent, warnings
 
 
@@ -85,10 +92,17 @@ def update_agent(
     Returns the agent with warnings. Raises NotFound, Stale, Invalid, Conflict, BadRequest (for the
     global default).
     """
-    data = dict(data)
-    _lock_defaults(data)
+    lock_defaults(data)
     agent = get_agent(agent_id, for_update=True)
     check_version(agent.version, expected_version)
+    warnings = change_agent(agent, data)
+    commit()
+    return agent, warnings
+
+
+def change_agent(agent: Agent, data: dict[str, Any]) -> list[str]:
+    """The same within a larger transaction: flushed, not committed. Returns warnings."""
+    data = dict(data)
     step, sent_as = take_step(data)
     steps = data.pop("llm_configs", None)
     if data.get("agent_id", agent.agent_id) != agent.agent_id:
@@ -101,23 +115,29 @@ def update_agent(
     speech.write_speech(agent, data)
     if steps is not None:
         warnings += chain.write_chain(agent, steps)
-    commit()
-    return agent, warnings
+    flush()
+    return warnings
 
 
 def delete_agent(agent_id: str, expected_version: int | None = None) -> None:
     """Remove an agent and its chain. Raises NotFound, Stale, BadRequest for the global default."""
     agent = get_agent(agent_id, for_update=True)
     check_version(agent.version, expected_version)
+    remove_agent(agent)
+    commit()
+
+
+def remove_agent(agent: Agent) -> None:
+    """The same within a larger transaction: flushed, not committed."""
     if is_global_default(agent):
         raise BadRequest("The global default agent cannot be deleted: make another the default.")
     db.session.delete(agent)
-    commit()
+    flush()
 
 
 def set_default(agent_id: str, expected_version: int | None = None) -> Agent:
     """Make it the one default among the agents of its owner. Raises NotFound, Stale, BadRequest."""
-    _lock_defaults({"is_default": True})
+    lock_defaults({"is_default": True})
     agent = get_agent(agent_id, for_update=True)
     check_version(agent.version, expected_version)
     _make_default(agent)
@@ -149,7 +169,7 @@ def _known_owner(owner_id: int | None) -> int | None:
     return owner_id
 
 
-def _lock_defaults(data: dict[str, Any]) -> None:
+def lock_defaults(data: dict[str, Any]) -> None:
     """One at a time may move a default: taken before any row, so that two never cross."""
     if data.keys() & {"is_default", "is_active", "owner_id"}:
         lock("default agents")

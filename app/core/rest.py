@@ -11,6 +11,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, PreconditionFailed, UnsupportedMediaType
 
 from app.core import strict_json
+from app.core.addresses import check_url_syntax
 from app.core.db import db
 
 MAX_ID = 2**31 - 1
@@ -88,6 +89,16 @@ class Flag(fields.Boolean):
         if not isinstance(value, bool):
             raise self.make_error("invalid")
         return value
+
+
+class HttpUrl(fields.String):
+    """An http or https URL, kept verbatim but for blanks around it."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        url = str(super()._deserialize(value, *args, **kwargs)).strip()
+        if reason := check_url_syntax(url):
+            raise ma.ValidationError(reason)
+        return url
 
 
 class PageArgs(Schema):

@@ -2,23 +2,12 @@
 
 from typing import Any
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import fields, validate
 
-from app.core.http import check_url_syntax
-from app.core.rest import Flag, PageArgs, Schema, Text
+from app.core.rest import Flag, HttpUrl, PageArgs, Schema, Text
 from app.providers.models import Capability, Provider, ValidationStatus
 
 CAPABILITIES = [capability.value for capability in Capability]
-
-
-class BaseUrl(fields.String):
-    """An http or https URL, kept verbatim but for blanks around it."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
-        url = str(super()._deserialize(value, *args, **kwargs)).strip()
-        if reason := check_url_syntax(url):
-            raise ValidationError(reason)
-        return url
 
 
 class ProviderIn(Schema):
@@ -27,7 +16,7 @@ class ProviderIn(Schema):
     name = Text(min_length=1, max_length=128, required=True)
     type = Text(min_length=1, max_length=32, required=True)
     capability = fields.String(validate=validate.OneOf(CAPABILITIES), load_default="llm")
-    base_url = BaseUrl(metadata={"description": "Default: the type's usual endpoint."})
+    base_url = HttpUrl(metadata={"description": "Default: the type's usual endpoint."})
     api_key = Text(min_length=1, max_length=4096, allow_none=True, load_only=True)
     options = fields.Dict(keys=fields.String(), load_default=dict)
     is_active = Flag(load_default=True)
@@ -39,7 +28,7 @@ class ProviderPatch(Schema):
     name = Text(min_length=1, max_length=128)
     type = Text(min_length=1, max_length=32)
     capability = fields.String(validate=validate.OneOf(CAPABILITIES))
-    base_url = BaseUrl()
+    base_url = HttpUrl()
     api_key = Text(min_length=1, max_length=4096, allow_none=True, load_only=True)
     options = fields.Dict(keys=fields.String())
     is_active = Flag()
