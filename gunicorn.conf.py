@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sys
 from types import FrameType
 
+from flask import Flask
 from gunicorn.workers.base import Worker
 
 _host = os.environ.get("HOST", "127.0.0.1")
@@ -29,6 +31,7 @@ control_socket_disable = True
 
 def post_worker_init(worker: Worker) -> None:
     """Open sockets would hold SIGTERM for the whole grace time, and worker_exit comes after it."""
+    _check_keys(worker.wsgi)
     hub, end = worker.wsgi.extensions["hub"], worker.handle_exit
 
     def handle_exit(signum: int, frame: FrameType | None) -> None:
@@ -41,3 +44,15 @@ def post_worker_init(worker: Worker) -> None:
 def worker_int(worker: Worker) -> None:
     """The same for SIGINT and SIGQUIT."""
     worker.wsgi.extensions["hub"].stop_soon()
+
+
+def _check_keys(app: Flask) -> None:
+    """Another database's keys end the start: gunicorn gives up on exit code 3."""
+    from app.core.keys import check_before_serving
+    from app.settings import SettingsError
+
+    try:
+        check_before_serving(app)
+    except SettingsError as error:
+        sys.stderr.write(f"Switchyard cannot start. {error}\n")
+        raise SystemExit(3) from None

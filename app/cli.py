@@ -26,8 +26,8 @@ class Group(AppGroup):
         set_actor(f"cli:{ctx.info_name}")
         try:
             return super().invoke(ctx)
-        except SwitchyardError as error:
-            click.echo(f"Error: {error.message}", err=True)
+        except (SwitchyardError, SettingsError) as error:
+            click.echo(f"Error: {error}", err=True)
             ctx.exit(2)
 
 

@@ -12,7 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.core import heartbeat
 from app.core.db import db, reading
+from app.core.keys import check_before_serving
 from app.core.redis import connect
+from app.settings import SettingsError
 
 blueprint = Blueprint("probes", __name__)
 
@@ -25,8 +27,8 @@ def healthz() -> ResponseReturnValue:
 
 @blueprint.get("/readyz")
 def readyz() -> ResponseReturnValue:
-    """Database, migrations, Redis and a worker: 200 when all are there, 503 naming each part."""
-    parts = {**_database(), **_redis()}
+    """Database, migrations, keys, Redis, a worker: 200 when all are there, 503 naming each part."""
+    parts = {**_database(), **_keys(), **_redis()}
     ready = all(state == "ok" for state in parts.values())
     body = {"status": "ok" if ready else "unavailable", **parts}
     return jsonify(body), 200 if ready else 503
@@ -39,6 +41,15 @@ def _database() -> dict[str, str]:
     except SQLAlchemyError:
         return {"database": "unreachable", "migrations": "unknown"}
     return {"database": "ok", "migrations": "ok" if current == _newest_migration() else "pending"}
+
+
+def _keys() -> dict[str, str]:
+    """Keys of another database end the start of a process, but not where the database was away."""
+    try:
+        check_before_serving(current_app)
+    except SettingsError:
+        return {"keys": "not this database's"}
+    return {"keys": "ok"}
 
 
 def _redis() -> dict[str, str]:

@@ -9,6 +9,7 @@ from flask import Flask
 
 from app import create_app
 from app.core.actor import acting_as
+from app.core.keys import check_before_serving
 from app.settings import SettingsError
 
 
@@ -31,7 +32,7 @@ def set_up(**_: Any) -> None:
     """Build the app before the first task, and let its log format stand: Celery's own handlers
     would print every line twice, once without redaction."""
     try:
-        flask_app()
+        check_before_serving(flask_app())
     except SettingsError as error:
         # Any other exception in a signal is logged and forgotten: the worker would start anyway.
         raise SystemExit(str(error)) from None

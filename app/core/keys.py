@@ -3,20 +3,25 @@
 What holds a sealed secret is found by its column's name, so that a new model needs no line here.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.crypto import KeyUnreadable, keyring
-from app.core.db import Base, commit, db, lock
+from app.core.db import Base, commit, db, lock, reading
 from app.core.models import EncryptionCanary
 from app.settings import SettingsError
 
 SEALED_COLUMN = "api_key_sealed"
 CANARY = {"text": "switchyard"}
 PURPOSE = "canary"
+
+log = logging.getLogger(__name__)
 
 
 class KeyReport(NamedTuple):
@@ -42,6 +47,19 @@ def check_canary() -> str:
     db.session.rollback()
     verify_canary(sealed)
     return "ok"
+
+
+def check_before_serving(app: Flask) -> None:
+    """The same for a process that is about to serve, which makes nothing.
+
+    A database that is away or empty says nothing against the keys: /readyz answers for it.
+    """
+    with app.app_context():
+        try:
+            with reading():
+                _verify_stored_canary()
+        except SQLAlchemyError as error:
+            log.info("keys not checked against the database: %s", type(error).__name__)
 
 
 def verify_canary(sealed: str) -> None:
@@ -75,7 +93,9 @@ def rotate(progress: Callable[..., Any] | None = None) -> KeyReport:
     """Seal everything with the first key, row by row, each in a transaction of its own.
 
     It can stop at any point and be run again; agents are served all the while.
+    Raises SettingsError where ENCRYPTION_KEYS are not the keys of this database.
     """
+    _verify_stored_canary()
     ids = [(model, row.id) for model, row in _sealed_rows()]
     db.session.rollback()
     with progress(ids, label="Rotating") if progress else nullcontext(ids) as steps:
@@ -83,6 +103,12 @@ def rotate(progress: Callable[..., Any] | None = None) -> KeyReport:
             _rotate_row(model, row_id)
     _rotate_canary()
     return status()
+
+
+def _verify_stored_canary() -> None:
+    sealed = db.session.scalar(sa.select(EncryptionCanary.sealed))
+    if sealed is not None:
+        verify_canary(sealed)
 
 
 def _rotate_row(model: Any, row_id: int) -> None:
