@@ -100,6 +100,13 @@ def update_provider(
     """
     provider = get_provider(provider_id, for_update=True)
     check_version(provider.version, expected_version)
+    change_provider(provider, data)
+    commit()
+    return provider
+
+
+def change_provider(provider: Provider, data: dict[str, Any]) -> None:
+    """The same within a larger transaction: flushed, not committed."""
     adapter = get_adapter(
         data.get("type", provider.type), Capability(data.get("capability", provider.capability))
     )
@@ -121,18 +128,23 @@ def update_provider(
     if "api_key" in data or any(name in changed for name in REACHED_BY):
         provider.settled_status = ValidationStatus.PENDING
     schedule_check(provider)
-    commit()
-    return provider
+    flush()
 
 
 def delete_provider(provider_id: int, expected_version: int | None = None) -> None:
     """Remove a provider that nothing uses. Raises NotFound, Stale, Conflict naming its users."""
     provider = get_provider(provider_id, for_update=True)
     check_version(provider.version, expected_version)
+    remove_provider(provider)
+    commit()
+
+
+def remove_provider(provider: Provider) -> None:
+    """The same within a larger transaction: flushed, not committed."""
     if users := used_by(provider):
         raise Conflict(f"The provider is used by: {', '.join(users)}.")
     db.session.delete(provider)
-    commit()
+    flush()
 
 
 def used_by(provider: Provider) -> list[str]:
