@@ -14,7 +14,8 @@ def create_app(overrides: dict[str, Any] | None = None) -> "Flask":
     """
     from flask import Flask
 
-    from app import api, cli, core, push, web
+    from app import admin, api, cli, core, push, web
+    from app.pages.admin import OverviewView
     from app.settings import load_settings
 
     app = Flask(__name__)
@@ -22,6 +23,7 @@ def create_app(overrides: dict[str, Any] | None = None) -> "Flask":
     core.init_app(app)
     web.init_app(app)
     api.init_app(app)
+    admin.init_app(app, OverviewView(name="Overview"))
     push.init_app(app)
     cli.init_app(app)
     return app

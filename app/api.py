@@ -14,6 +14,7 @@ from flask_smorest import Api
 from sqlalchemy.exc import DataError, OperationalError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
+from app.admin.errors import error_page
 from app.core.clock import utcnow
 from app.core.crypto import hash_token
 from app.core.db import db
@@ -38,7 +39,7 @@ class ErrorPayloadApi(Api):
 
     def handle_http_exception(self, error: HTTPException) -> Any:
         if not request.path.startswith("/api"):
-            return error
+            return error_page(error)
         payload, status, headers = super().handle_http_exception(error)
         payload.setdefault("errors", {})
         payload.setdefault("message", _message(error, payload["errors"]))
@@ -49,6 +50,7 @@ class ErrorPayloadApi(Api):
 def init_app(app: Flask) -> None:
     """Register every domain's blueprint and the error handlers."""
     from app.agents.api import blueprint as agents
+    from app.agents.chain_api import blueprint as chain
     from app.agents.halt_api import blueprint as halt
     from app.health.api import blueprint as health
     from app.probes import blueprint as probes
@@ -60,7 +62,7 @@ def init_app(app: Flask) -> None:
     api = ErrorPayloadApi(app)
     api.spec.components.security_scheme("bearer", BEARER)
     api.spec.options["security"] = [{"bearer": []}]
-    for blueprint in (agents, halt, providers, health, sync):
+    for blueprint in (agents, chain, halt, providers, health, sync):
         limiter.limit(lambda: app.config["RATE_LIMIT_API"], key_func=_caller_key)(blueprint)
         # Sessions are checked in the gate, which knows a token from a session.
         csrf.exempt(blueprint)
@@ -114,7 +116,7 @@ def _unexpected(error: Exception) -> Any:
     db.session.rollback()
     log.exception("unexpected error on %s %s", request.method, request.path)
     if not request.path.startswith("/api"):
-        return InternalServerError()
+        return error_page(InternalServerError())
     message = "Something went wrong here; the log has it under this request id."
     return error_payload(500, message), 500
 

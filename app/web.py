@@ -17,6 +17,8 @@ _REQUEST_ID = re.compile(r"[\w.-]{8,64}\Z")
 # These touch no database, or (the socket) must not hold a connection.
 _NO_SNAPSHOT = {
     "static",
+    "admin.static",
+    "console.static",
     "docs",
     "docs_asset",
     "probes.healthz",

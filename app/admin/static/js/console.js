@@ -1,0 +1,20 @@
+// What every page of the console does. Each module finds its own elements, or does nothing.
+import { startChainEditor } from "./chain.js";
+import { startConfirming } from "./confirm.js";
+import { startLive } from "./live.js";
+import { startToasts } from "./toasts.js";
+
+const root = document.documentElement;
+
+function toggleTheme() {
+  const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  const next = (root.dataset.theme ?? system) === "dark" ? "light" : "dark";
+  root.dataset.theme = next;
+  localStorage.setItem("switchyard-theme", next);
+}
+
+document.querySelector("[data-theme-toggle]")?.addEventListener("click", toggleTheme);
+startToasts();
+startConfirming();
+startChainEditor();
+startLive();

@@ -1,0 +1,193 @@
+"""Admin: agents, each with its chain edited inline and saved in one transaction."""
+
+from typing import Any
+
+from flask import g
+from flask.typing import ResponseReturnValue
+from flask_admin.model.template import macro
+from marshmallow import fields, validate
+from wtforms import BooleanField, FieldList, Form, FormField
+from wtforms.validators import InputRequired
+
+from app.accounts.services import list_users
+from app.admin.base import ResourceView, expose
+from app.admin.fields import (
+    ChoiceField,
+    IdField,
+    JsonField,
+    KeyField,
+    LineField,
+    ProseField,
+    RealField,
+    ResourceForm,
+    WholeField,
+    key_payload,
+)
+from app.agents import services
+from app.agents.models import Agent
+from app.agents.schemas import AgentIn, AgentPatch, LLMConfigItem
+from app.core.errors import NotFound
+from app.providers.models import Provider
+from app.providers.services import list_providers
+
+MAX_STEPS = 20
+STEP_FIELDS = ("provider_id", "model_name", "endpoint", "timeout", "temperature", "top_p")
+AGENT_FIELDS = ("agent_id", "name", "description", "system_prompt", "user_prompt", "owner_id")
+
+
+def providers() -> list[Provider]:
+    """The providers that a step may name, read once a request."""
+    if "llm_providers" not in g:
+        g.llm_providers = list_providers()
+    found: list[Provider] = g.llm_providers
+    return found
+
+
+def _provider_choices() -> list[tuple[Any, str]]:
+    named = [(p.id, p.name if p.is_active else f"{p.name} (inactive)") for p in providers()]
+    return [("", "Choose a provider"), *named]
+
+
+def _owner_choices() -> list[tuple[Any, str]]:
+    return [("", "Nobody: everyone may see it"), *((u.id, u.email) for u in list_users())]
+
+
+class StepForm(Form):
+    """One step of a chain."""
+
+    id = IdField()
+    provider_id = ChoiceField(
+        "Provider", choices=_provider_choices, validators=[InputRequired("Choose a provider.")]
+    )
+    model_name = LineField("Model", render_kw={"spellcheck": "false"})
+    temperature = RealField("Temperature", low=0, high=2, default=0.7)
+    top_p = RealField("Top p", low=0, high=1)
+    max_tokens = WholeField("Max tokens", low=1, high=128_000)
+    timeout = WholeField("Timeout (s)", low=1, high=300, default=30)
+    endpoint = LineField("Own endpoint", render_kw={"inputmode": "url", "spellcheck": "false"})
+    api_key = KeyField("Own API key")
+    clear_api_key = BooleanField("Clear this step's own key")
+    enabled = BooleanField("Enabled", default=True)
+
+    def is_blank(self) -> bool:
+        """A row that was added and left empty asks for nothing."""
+        return not (self.id.data or self.provider_id.data or self.model_name.data)
+
+    def payload(self) -> dict[str, Any]:
+        """The step as an item of A10's PUT."""
+        names = ("id", *STEP_FIELDS, "max_tokens", "enabled")
+        return {name: self[name].data for name in names} | key_payload(self)
+
+
+class AgentForm(ResourceForm):
+    """An agent as it is entered, its chain within."""
+
+    name = LineField("Name")
+    agent_id = LineField("Agent id", render_kw={"spellcheck": "false"})
+    description = ProseField("Description", render_kw={"rows": 2})
+    owner_id = ChoiceField("Owner", choices=_owner_choices)
+    is_active = BooleanField("Active", default=True)
+    llm_configs = FieldList(FormField(StepForm), label="Chain")
+    system_prompt = ProseField("System prompt", render_kw={"rows": 6})
+    user_prompt = ProseField("User prompt", render_kw={"rows": 4})
+    metadata_ = JsonField("Metadata", render_kw={"rows": 3, "spellcheck": "false"})
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        rows = self.llm_configs
+        rows.entries = [entry for entry in rows.entries if not entry.form.is_blank()]
+        return bool(super().validate(extra_validators))
+
+    def payload(self) -> dict[str, Any]:
+        return {
+            **{name: self[name].data for name in AGENT_FIELDS},
+            "is_active": self.is_active.data,
+            "metadata": self.metadata_.data,
+            "llm_configs": [entry.form.payload() for entry in self.llm_configs.entries],
+        }
+
+
+def _chain() -> fields.List:
+    too_many = validate.Length(max=MAX_STEPS)
+    return fields.List(fields.Nested(LLMConfigItem), validate=too_many)
+
+
+class AgentFormIn(AgentIn):
+    """What the form creates."""
+
+    llm_configs = _chain()
+
+
+class AgentFormPatch(AgentPatch):
+    """What the form changes."""
+
+    llm_configs = _chain()
+
+
+class AgentView(ResourceView):
+    """Agents: list, form, details."""
+
+    noun = "Agent"
+    icon = "agent"
+    form = AgentForm
+    create_schema = AgentFormIn
+    update_schema = AgentFormPatch
+    list_template = "switchyard/agents.html"
+    details_template = "switchyard/agent.html"
+    create_template = edit_template = "switchyard/agent_form.html"
+    column_list = ("name", "chain", "is_active", "updated_at")
+    column_details_list = ("agent_id", "name", "description", "is_default", "is_active")
+    column_export_list = ("agent_id", "name", "description", "is_default", "is_active")
+    column_labels = {  # noqa: RUF012  Flask-Admin assigns it to the instance
+        "is_active": "Active",
+        "updated_at": "Changed",
+    }
+    column_sortable_list = ("name", "is_active", "updated_at")
+    column_formatters = {  # noqa: RUF012
+        "name": macro("name_cell"),
+        "chain": macro("chain_cell"),
+        "is_active": macro("active_cell"),
+        "updated_at": macro("changed_cell"),
+    }
+    column_formatters_export: dict[str, Any] = {}  # noqa: RUF012
+
+    def list_query(self, args: dict[str, Any]) -> Any:
+        viewer = g.caller.user_id if g.caller.owned_only else None
+        return services.list_query(args | {"visible_to": viewer})
+
+    def find(self, row_id: int) -> Agent:
+        agent = services.get_agent_by_id(row_id)
+        if g.caller.owned_only and agent.owner_id not in {None, g.caller.user_id}:
+            raise NotFound("There is no such agent.")
+        return agent
+
+    def create(self, data: dict[str, Any]) -> tuple[Agent, list[str]]:
+        return services.create_agent(data)
+
+    def update(self, row: Agent, data: dict[str, Any], version: int) -> tuple[Agent, list[str]]:
+        return services.update_agent(row.agent_id, data, version)
+
+    def delete(self, row: Agent, version: int) -> None:
+        services.delete_agent(row.agent_id, version)
+
+    @expose("/set-default/", methods=("POST",))
+    def set_default_view(self) -> ResponseReturnValue:
+        """Make it the one default among the agents of its owner."""
+        return self.act(
+            lambda agent: services.set_default(agent.agent_id), "{name} is the default now."
+        )
+
+    def create_form(self, obj: Any = None) -> AgentForm:
+        form: AgentForm = super().create_form(obj)
+        if not form.llm_configs.entries:
+            form.llm_configs.append_entry()  # a primary to fill in
+        return form
+
+    def render(self, template: str, **kwargs: Any) -> str:
+        """The form needs an empty step to copy, and what each step has stored."""
+        if template == self.edit_template:
+            agent = kwargs.get("model")
+            steps = agent.llm_configs if agent is not None else []
+            kwargs["keys_set"] = {step.id for step in steps if step.api_key_set}
+            kwargs["blank_step"] = StepForm(prefix="llm_configs-__-")
+            kwargs["providers"] = providers()
+        return str(super().render(template, **kwargs))

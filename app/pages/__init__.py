@@ -1,0 +1,1 @@
+"""What looks across domains: the overview."""

@@ -1,0 +1,145 @@
+"""What the overview tells: counts, what needs attention, the first steps. Reads only."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import selectinload
+
+from app.accounts.models import ApiToken
+from app.agents.halt import get_red_button
+from app.agents.models import Agent, LLMConfig
+from app.agents.resolution import usable_steps
+from app.core.db import db
+from app.providers.models import Provider, ValidationStatus
+
+SHOWN = 8
+"""How many of a kind are named; the lists behind them have the rest."""
+
+
+class Attention(NamedTuple):
+    """Something that somebody should look at."""
+
+    level: str
+    endpoint: str
+    row_id: int | None
+    """None = the list."""
+    name: str
+    reason: str
+
+
+class AgentCounts(NamedTuple):
+    """How many agents there are, and how many answer for themselves."""
+
+    total: int
+    active: int
+    without_chain: int
+    halted: int
+
+
+class Step(NamedTuple):
+    """One first step, ticked from live data."""
+
+    done: bool
+    text: str
+    endpoint: str
+
+
+def count_providers() -> dict[str, int]:
+    """How many providers stand in each state, every state named."""
+    query = sa.select(Provider.validation_status, sa.func.count()).group_by(
+        Provider.validation_status
+    )
+    counts = dict(db.session.execute(query).tuples().all())
+    return {status.value: counts.get(status, 0) for status in ValidationStatus}
+
+
+def count_agents(visible_to: int | None) -> AgentCounts:
+    """The agents that a person may see; ``visible_to`` None = all."""
+    chain = sa.exists().where(LLMConfig.agent_pk == Agent.id, LLMConfig.enabled)
+    query = sa.select(
+        sa.func.count(),
+        sa.func.count().filter(Agent.is_active),
+        sa.func.count().filter(Agent.is_active, ~chain),
+        sa.func.count().filter(Agent.halted_at.is_not(None)),
+    )
+    return AgentCounts(*db.session.execute(_visible(query.select_from(Agent), visible_to)).one())
+
+
+def list_attention(visible_to: int | None) -> list[Attention]:
+    """What needs somebody, the worst first."""
+    found = [*_providers_in_error(), *_halted(visible_to), *_unserved(visible_to), *_keyless()]
+    order = ("error", "halted", "warning", "pending")
+    return sorted(found, key=lambda item: order.index(item.level))
+
+
+def list_first_steps() -> list[Step]:
+    """The way from an empty database to an agent that is served."""
+    default = db.session.scalar(sa.select(Agent).where(Agent.is_default, Agent.owner_id.is_(None)))
+    steps = usable_steps(default) if default is not None else ()
+    connected = Provider.validation_status == ValidationStatus.CONNECTED
+    served = any(s.provider.validation_status is ValidationStatus.CONNECTED for s in steps)
+    own = sa.and_(~Agent.is_default, Agent.id.in_(sa.select(LLMConfig.agent_pk)))
+    return [
+        Step(_any(Provider.api_key_id.is_not(None)), "Store a provider's key", "provider"),
+        Step(_any(connected), "See a provider connected", "provider"),
+        Step(_any(own), "Give an agent its model", "agent"),
+        Step(served, "Let the default agent answer from a connected provider", "agent"),
+        Step(_any(ApiToken.revoked_at.is_(None)), "Have a token for your agents", "admin"),
+    ]
+
+
+def _providers_in_error() -> Iterator[Attention]:
+    query = sa.select(Provider).where(Provider.validation_status == ValidationStatus.ERROR)
+    for provider in db.session.scalars(query.order_by(Provider.name).limit(SHOWN)):
+        reason = provider.last_error or "Its last check failed."
+        yield Attention("error", "provider", provider.id, provider.name, reason)
+
+
+def _keyless() -> Iterator[Attention]:
+    """A provider that has no key and needs one stays pending, and says so."""
+    waiting = Provider.validation_status == ValidationStatus.PENDING
+    query = sa.select(Provider).where(waiting, Provider.last_error.is_not(None))
+    for provider in db.session.scalars(query.order_by(Provider.name).limit(SHOWN)):
+        reason = provider.last_error or ""
+        yield Attention("pending", "provider", provider.id, provider.name, reason)
+
+
+def _halted(visible_to: int | None) -> Iterator[Attention]:
+    button = get_red_button()
+    if button.halted:
+        reason = f"Halted: {button.halted_reason or 'no reason given'}."
+        yield Attention("halted", "agent", None, "All agents", reason)
+    query = sa.select(Agent).where(Agent.halted_at.is_not(None)).order_by(Agent.name).limit(SHOWN)
+    for agent in db.session.scalars(_visible(query, visible_to)):
+        reason = f"Halted: {agent.halted_reason or 'no reason given'}."
+        yield Attention("halted", "agent", agent.id, agent.name, reason)
+
+
+def _unserved(visible_to: int | None) -> Iterator[Attention]:
+    """Active agents without a usable step: the default answers for them."""
+    usable = (
+        sa.select(LLMConfig.agent_pk)
+        .join(Provider, Provider.id == LLMConfig.provider_id)
+        .where(LLMConfig.enabled, Provider.is_active)
+    )
+    query = (
+        sa.select(Agent)
+        .where(Agent.is_active, Agent.id.not_in(usable))
+        .options(selectinload(Agent.llm_configs))
+        .order_by(Agent.name)
+        .limit(SHOWN)
+    )
+    for agent in db.session.scalars(_visible(query, visible_to)):
+        reason = "It has no usable step, so the default agent answers for it."
+        yield Attention("warning", "agent", agent.id, agent.name, reason)
+
+
+def _visible(query: sa.Select, visible_to: int | None) -> sa.Select:  # type: ignore[type-arg]
+    if visible_to is None:
+        return query
+    return query.where(sa.or_(Agent.owner_id.is_(None), Agent.owner_id == visible_to))
+
+
+def _any(condition: sa.ColumnElement[bool]) -> bool:
+    return bool(db.session.scalar(sa.select(sa.exists().where(condition))))

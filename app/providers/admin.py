@@ -1,0 +1,111 @@
+"""Admin: providers. The key goes in and never comes out."""
+
+from typing import Any
+
+from flask_admin.model.template import macro
+from wtforms import BooleanField, SelectField
+
+from app.admin.base import ResourceView
+from app.admin.fields import JsonField, KeyField, LineField, ResourceForm, key_payload
+from app.providers import services
+from app.providers.adapters import find_adapter
+from app.providers.models import Capability, Provider
+from app.providers.schemas import ProviderIn, ProviderPatch
+
+
+class ProviderForm(ResourceForm):
+    """A provider as it is entered."""
+
+    name = LineField("Name")
+    type = SelectField("Type", choices=services.type_choices)
+    base_url = LineField("Base URL", render_kw={"inputmode": "url", "spellcheck": "false"})
+    api_key = KeyField("API key")
+    clear_api_key = BooleanField("Clear the stored key")
+    options = JsonField("Options", render_kw={"rows": 4, "spellcheck": "false"})
+    is_active = BooleanField("Active", default=True)
+
+    capability = Capability.LLM
+    """What the edited row is; speech providers have types of their own."""
+
+    def payload(self) -> dict[str, Any]:
+        fields = {name: self[name].data for name in ("name", "type", "options", "is_active")}
+        # An empty base URL means the type's usual one.
+        base_url = self.base_url.data or usual_base_url(self.type.data, self.capability)
+        return fields | ({"base_url": base_url} if base_url else {}) | key_payload(self)
+
+
+class ProviderView(ResourceView):
+    """Providers: list, form, details."""
+
+    noun = "Provider"
+    icon = "provider"
+    form = ProviderForm
+    create_schema = ProviderIn
+    update_schema = ProviderPatch
+    list_template = "switchyard/providers.html"
+    details_template = "switchyard/provider.html"
+    create_template = edit_template = "switchyard/provider_form.html"
+    column_list = (
+        "name",
+        "validation_status",
+        "type",
+        "base_url",
+        "api_key_set",
+        "latency_ms",
+        "last_checked_at",
+    )
+    column_details_list = (*column_list, "capability", "options", "is_active", "last_error")
+    column_export_list = (*column_list, "is_active", "last_error")
+    column_labels = {  # noqa: RUF012  Flask-Admin assigns it to the instance
+        "validation_status": "Status",
+        "base_url": "Base URL",
+        "api_key_set": "Key",
+        "latency_ms": "Latency",
+        "last_checked_at": "Checked",
+    }
+    column_sortable_list = ("name", "validation_status", "type", "latency_ms", "last_checked_at")
+    column_formatters = {  # noqa: RUF012
+        "name": macro("name_cell"),
+        "validation_status": macro("status_cell"),
+        "type": macro("type_cell"),
+        "base_url": macro("url_cell"),
+        "api_key_set": macro("key_cell"),
+        "latency_ms": macro("latency_cell"),
+        "last_checked_at": macro("checked_cell"),
+    }
+    column_formatters_export: dict[str, Any] = {}  # noqa: RUF012
+
+    def list_query(self, args: dict[str, Any]) -> Any:
+        return services.list_query(args)
+
+    def find(self, row_id: int) -> Provider:
+        return services.get_provider(row_id)
+
+    def create(self, data: dict[str, Any]) -> tuple[Provider, list[str]]:
+        return services.create_provider(data), []
+
+    def update(
+        self, row: Provider, data: dict[str, Any], version: int
+    ) -> tuple[Provider, list[str]]:
+        return services.update_provider(row.id, data, version), []
+
+    def delete(self, row: Provider, version: int) -> None:
+        services.delete_provider(row.id, version)
+
+    def edit_form(self, obj: Any = None) -> ProviderForm:
+        form: ProviderForm = super().edit_form(obj)
+        form.capability = obj.capability
+        form.type.choices = services.type_choices(obj.capability)
+        return form
+
+    def render(self, template: str, **kwargs: Any) -> str:
+        """Every page of a provider says who depends on it."""
+        if (provider := kwargs.get("model")) is not None:
+            kwargs["used_by"] = services.used_by(provider)
+        return str(super().render(template, **kwargs))
+
+
+def usual_base_url(provider_type: str, capability: Capability) -> str | None:
+    """Where providers of a type usually are."""
+    adapter = find_adapter(provider_type, capability)
+    return adapter.default_base_url if adapter else None
