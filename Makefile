@@ -3,7 +3,6 @@
 
 PYTHON3 ?= python3
 PYTHON := .venv/bin/python
-SOURCES := app worker client/switchyard_client scripts tests bench migrations wsgi.py celeryconfig.py gunicorn.conf.py
 
 .DEFAULT_GOAL := help
 .PHONY: help up down demo test check format lock migration bench clean install install-dev
