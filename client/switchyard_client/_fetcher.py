@@ -73,14 +73,10 @@ class Fetcher:
         with self._lock:
             self._failed.add(agent_id)
 
-    def request(self, agent_id: str, *, urgent: bool = True) -> Flight:
+    def request(self, agent_id: str) -> Flight:
         """Ask the server for an agent, or join whoever is asking already."""
         with self._lock:
-            flight = self._flights.get(agent_id)
-            if flight is None:
-                flight = self._flights[agent_id] = Flight()
-                self._worker.submit(lambda: self._fly(agent_id, flight), urgent=urgent)
-            return flight
+            return self._flights.get(agent_id) or self._launch(agent_id, urgent=True)
 
     def wait(self, flight: Flight) -> bool:
         """Wait for an answer, shortly; not at all while the server has just let another wait."""
@@ -93,9 +89,10 @@ class Fetcher:
 
     def revalidate(self, agent_ids: Iterable[str]) -> None:
         """Ask again for each, behind whatever a caller is waiting for."""
-        for agent_id in sorted(agent_ids):
-            flight = self.request(agent_id, urgent=False)
-            flight.again = flight.departed  # its answer may be from before the news
+        with self._lock:
+            for agent_id in sorted(agent_ids):
+                flight = self._flights.get(agent_id) or self._launch(agent_id, urgent=False)
+                flight.again = flight.departed  # its answer may be from before the news
 
     def retry_failed(self) -> None:
         """The server answers again: ask for what it could not say before."""
@@ -104,6 +101,11 @@ class Fetcher:
             failed, self._failed = self._failed, set()
         self.revalidate(failed)
 
+    def _launch(self, agent_id: str, *, urgent: bool) -> Flight:
+        flight = self._flights[agent_id] = Flight()
+        self._worker.submit(lambda: self._fly(agent_id, flight), urgent=urgent)
+        return flight
+
     def _fly(self, agent_id: str, flight: Flight) -> None:
         flight.departed = True
         try:
@@ -111,9 +113,9 @@ class Fetcher:
         finally:
             with self._lock:
                 del self._flights[agent_id]
+                if flight.again:
+                    self._launch(agent_id, urgent=False)
             flight.land()
-        if flight.again:
-            self.request(agent_id, urgent=False)
 
     def _fetch(self, agent_id: str, flight: Flight) -> None:
         try:

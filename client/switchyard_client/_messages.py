@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from ._models import AgentConfig
 from ._wire import Json, Malformed, decode_config, integer, optional_text, require_object, text
 
+USUAL_HEARTBEAT = 10.0
 AGENT_TYPES = {"agent_config_changed", "agent_created", "agent_deleted"}
 
 
@@ -96,8 +97,8 @@ def parse_frame(frame: str) -> Message:
     data = require_object(parse_json(frame), "message")
     match text(data, "type"):
         case "welcome":
-            beat = _seconds(data, "heartbeat_s")
-            return Welcome(text(data, "epoch"), integer(data, "rev"), max(beat, 0.001))
+            beat = _seconds(data, "heartbeat_s") or USUAL_HEARTBEAT
+            return Welcome(text(data, "epoch"), integer(data, "rev"), beat)
         case "heartbeat":
             rev = integer(data, "rev")
             return Heartbeat(text(data, "epoch"), rev, integer(data, "last", rev))

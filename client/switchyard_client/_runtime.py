@@ -63,6 +63,7 @@ class Runtime:
         self._disk_configs: dict[str, AgentConfig] | None = None
         self._disk_lock = threading.Lock()
         self._save_due = False
+        self._refresh_at = 0.0
         self._client_id: str | None = None
         self._transport = settings.new_transport()
         self._worker = Worker(self._name("worker"))
@@ -114,8 +115,7 @@ class Runtime:
         """Everything but a hit: an unconfirmed value, a first read, a read without the server."""
         known = self._cache.find(agent_id)
         if known is not None:
-            if not self._cache.fresh:
-                self._listener.refresh()
+            self._refresh()
             return known
         stand_in = self._cache.stand_in(agent_id)
         if stand_in is not None and not self._fetcher.due(agent_id):
@@ -152,6 +152,13 @@ class Runtime:
         """In a forked child: close inherited descriptors, touch nothing else of the parent's."""
         self._listener.abandon()
         self._transport.abandon()
+
+    def _refresh(self) -> None:
+        """Ask for news of values nobody confirms; busy readers wake the listener only so often."""
+        now = time.monotonic()
+        if not self._cache.fresh and now >= self._refresh_at:
+            self._refresh_at = now + self._settings.timings.refresh_gap
+            self._listener.refresh()
 
     # Hooks of the parts
 

@@ -1,23 +1,35 @@
 """One client for a whole program, for code that does not want to pass it around."""
 
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import ParamSpec
 
 from ._client import SwitchyardClient
 
+_Arguments = ParamSpec("_Arguments")
 _lock = threading.Lock()
 _client: SwitchyardClient | None = None
 
 
-def init_client(*args: Any, **kwargs: Any) -> SwitchyardClient:
-    """Make the shared client with these arguments; an earlier one is closed."""
-    global _client
-    fresh = SwitchyardClient(*args, **kwargs)
-    with _lock:
-        earlier, _client = _client, fresh
-    if earlier is not None:
-        earlier.close()
-    return fresh
+def _sharing(
+    constructor: Callable[_Arguments, SwitchyardClient],
+) -> Callable[_Arguments, SwitchyardClient]:
+    """`init_client` with the constructor's own signature, so that type checkers know it."""
+
+    def init_client(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> SwitchyardClient:
+        """Make the shared client, as `SwitchyardClient` is made; an earlier one is closed."""
+        global _client
+        fresh = constructor(*args, **kwargs)
+        with _lock:
+            earlier, _client = _client, fresh
+        if earlier is not None:
+            earlier.close()
+        return fresh
+
+    return init_client
+
+
+init_client = _sharing(SwitchyardClient)
 
 
 def get_client() -> SwitchyardClient:

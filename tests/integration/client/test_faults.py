@@ -1,5 +1,8 @@
 """What goes wrong between client and server, and what the client makes of it."""
 
+import contextlib
+import gzip
+import socket
 import time
 from dataclasses import replace
 
@@ -249,6 +252,29 @@ def test_an_answer_that_is_no_answer_keeps_the_values(
     wait_until(lambda: client.status == "STALE")
     assert client.get_agent_config("trader").model == "gpt-4.1"
     wait_until(lambda: client.status == "POLLING")
+
+
+def test_compressed_answers_are_read(server: FaultServer, make_client: ClientFactory) -> None:
+    body = gzip.compress(b'{"epoch": "e", "rev": 7, "intent": "full", "items": []}')
+    server.answers.append(Answer("/api/sync", 200, {"Content-Encoding": "gzip"}, body))
+    client = make_client(streaming=False)
+    assert client.wait_ready(5)
+    assert client.applied_rev == 7
+
+
+def test_a_dripping_answer_has_a_deadline(make_client: ClientFactory) -> None:
+    """Each byte comes within the read time-out; only a total deadline ends that."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        client = make_client(url=url, streaming=False, timings=replace(FAST, request=0.1))
+        connection, _ = listening.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            until = time.monotonic() + 5
+            while client.status != "STALE" and time.monotonic() < until:
+                connection.sendall(b" ")
+                time.sleep(0.02)  # the drip
+        wait_until(lambda: client.status == "STALE", timeout=0.5)
 
 
 def test_redirects_are_not_followed(server: FaultServer, make_client: ClientFactory) -> None:

@@ -364,6 +364,14 @@ def test_goodbye_sets_the_time_of_the_reconnect(live: World) -> None:
     assert 31 <= live.wait_for(Connect) <= 32
 
 
+def test_a_welcome_without_a_heartbeat_means_the_usual_one(fresh: World) -> None:
+    fresh.feed(Started())
+    fresh.feed(full(10))
+    fresh.feed(StreamOpened())
+    fresh.frame("welcome", epoch="e", rev=10)
+    assert fresh.wait_for(Disconnect) == pytest.approx(30)
+
+
 def test_an_error_message_changes_nothing(live: World) -> None:
     assert live.frame("error", message="unknown topic") == []
 

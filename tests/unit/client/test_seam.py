@@ -1,0 +1,85 @@
+"""The transport seam: a client of a made-up server, nothing patched, no socket opened."""
+
+import threading
+from typing import Any
+
+import pytest
+from switchyard_client import AgentConfig, SwitchyardClient, TransportError
+from switchyard_client._errors import NotFound, Unreachable
+from switchyard_client._messages import Batch, Item, SyncAnswer
+
+from tests.support.fault_server import wait_until
+
+
+def config(agent_id: str, asked: str | None = None, **fields: Any) -> AgentConfig:
+    plain = {"provider": "openai", "model": "m", "requested_agent_id": asked or agent_id}
+    return AgentConfig(agent_id=agent_id, **(plain | fields))
+
+
+class MadeUpServer:
+    """Everything a `Transport` has to do."""
+
+    def __init__(self) -> None:
+        self.configs = {"trader": config("trader")}
+        self.fetched: list[str] = []
+        self.hold = threading.Event()
+        self.hold.set()
+        self.rev = 1
+
+    def fetch_agent(self, agent_id: str) -> tuple[AgentConfig, str]:
+        self.fetched.append(agent_id)
+        model, rev = f"m{self.rev}", self.rev
+        self.hold.wait(5)
+        if agent_id == "nothing":
+            raise NotFound("404")
+        return config("default", agent_id, model=model, source="default", rev=rev), "e"
+
+    def sync(self, epoch: str | None, since: int | None, etag: str | None) -> SyncAnswer | None:
+        items = tuple(Item(name, found) for name, found in self.configs.items())
+        return SyncAnswer(Batch("e", self.rev, items, full=True, has_keys=True))
+
+    def open_stream(self) -> Any:
+        raise Unreachable("no streams here")
+
+    def interrupt(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def abandon(self) -> None: ...
+
+
+@pytest.fixture
+def server() -> MadeUpServer:
+    return MadeUpServer()
+
+
+def test_a_client_needs_nothing_but_a_transport(server: MadeUpServer) -> None:
+    with SwitchyardClient(transport=lambda: server) as client:
+        assert client.wait_ready(5)
+        assert client.get_agent_config("trader").model == "m"
+        assert client.get_agent_config("other").source == "default"
+        assert client.get_agent_config("nothing").source == "built_in"
+    assert server.fetched == ["other", "nothing"]
+
+
+def test_news_during_a_read_lead_to_another_read(server: MadeUpServer) -> None:
+    """The answer under way may be from before the news."""
+    with SwitchyardClient(transport=lambda: server) as client:
+        assert client.wait_ready(5)
+        server.hold.clear()
+        reader = threading.Thread(target=client.get_agent_config, args=("other",))
+        reader.start()
+        wait_until(lambda: server.fetched == ["other"])
+        runtime = client._runtime
+        assert runtime is not None
+        server.rev = 2
+        runtime._fetcher.revalidate(["other"])
+        server.hold.set()
+        reader.join(5)
+        wait_until(lambda: client.get_agent_config("other").model == "m2")
+        assert server.fetched == ["other", "other"]
+
+
+def test_the_errors_of_a_transport_are_one_family() -> None:
+    assert issubclass(Unreachable, TransportError)
+    assert issubclass(NotFound, TransportError)
