@@ -1,0 +1,121 @@
+"""The client against the real thing: gunicorn, REST writes, and a web process that is killed."""
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from switchyard_client import SwitchyardClient
+
+from tests.integration.client.conftest import ClientFactory, Heard
+from tests.support.fault_server import wait_until
+from tests.support.servers import RedisServer, WebServer, server_env, web_server
+
+TRADER = {
+    "agent_id": "trader",
+    "name": "Trader",
+    "llm_provider": "openai",
+    "llm_endpoint": "https://api.openai.com/v1",
+    "llm_model": "gpt-4.1",
+    "llm_api_key": "sk-first-0123456789",
+}
+
+
+@pytest.fixture
+def web(
+    request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: Path, redis: RedisServer
+) -> Iterator[WebServer]:
+    shutil.copyfile(sqlite_template, tmp_path / "switchyard.db")
+    env = server_env(tmp_path, REDIS_URL=redis.url, HOME=str(tmp_path))
+    with web_server(env, tmp_path / "web.log", getattr(request, "param", "gthread")) as server:
+        yield server
+
+
+class Admin:
+    """Writes by REST."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.headers["Authorization"] = f"Bearer {os.environ['ADMIN_TOKEN']}"
+
+    def __call__(self, method: str, path: str, **body: Any) -> Any:
+        url = f"{self._url}/api{path}"
+        answer = self._session.request(method, url, json=body or None, timeout=10)
+        assert answer.ok, answer.text
+        return answer.json()
+
+    def close(self) -> None:
+        self._session.close()
+
+
+@pytest.fixture
+def admin(web: WebServer) -> Iterator[Admin]:
+    admin = Admin(web.url)
+    admin("POST", "/agents", **TRADER)
+    yield admin
+    admin.close()
+
+
+@pytest.fixture
+def client(web: WebServer, admin: Admin, make_client: ClientFactory) -> SwitchyardClient:
+    client = make_client(url=web.url, token=os.environ["ADMIN_TOKEN"])
+    wait_until(lambda: client.status == "LIVE")
+    return client
+
+
+def key_of(client: SwitchyardClient) -> str | None:
+    key = client.get_agent_config("trader").api_key
+    return key and key.get_secret_value()
+
+
+@pytest.mark.parametrize("web", ["gthread", "gevent"], indirect=True)
+def test_a_life_of_changes(client: SwitchyardClient, admin: Admin) -> None:
+    config = client.get_agent_config("trader")
+    assert (config.source, config.provider, config.model) == ("agent", "openai", "gpt-4.1")
+    assert key_of(client) == "sk-first-0123456789"
+    heard = Heard(client)
+
+    admin("PATCH", "/agents/trader", llm_model="gpt-5")
+    wait_until(lambda: ("trader", "gpt-5") in heard.models())
+    assert key_of(client) == "sk-first-0123456789"
+
+    admin("PATCH", "/agents/trader", llm_api_key="sk-second-0123456789")
+    wait_until(lambda: key_of(client) == "sk-second-0123456789")
+
+    admin("POST", "/agents/trader/llm-configs", provider="ollama", model_name="small")
+    wait_until(lambda: client.get_agent_config("trader").fallbacks)
+    assert client.get_agent_config("trader").fallbacks[0].model == "small"
+
+    admin("DELETE", "/agents/trader")
+    wait_until(lambda: client.get_agent_config("trader").source == "default")
+    wait_until(lambda: heard.changes[-1][1].agent_id == "default")
+    assert client.status == "LIVE"
+
+
+def test_an_unknown_agent_follows_a_new_default(client: SwitchyardClient, admin: Admin) -> None:
+    assert client.get_agent_config("nobody").agent_id == "default"
+    admin("POST", "/agents/trader/set-default")
+    wait_until(lambda: client.get_agent_config("nobody").agent_id == "trader")
+    assert client.get_agent_config("nobody").source == "default"
+
+
+def test_a_killed_server_costs_nothing_but_time(
+    web: WebServer, client: SwitchyardClient, admin: Admin
+) -> None:
+    admin("PATCH", "/agents/trader", llm_model="before")
+    wait_until(lambda: client.get_agent_config("trader").model == "before")
+    os.killpg(web.pid, signal.SIGKILL)
+    wait_until(lambda: client.status == "STALE")
+    assert client.get_agent_config("trader").model == "before"
+    assert key_of(client) == "sk-first-0123456789"
+    web.wait_for_exit(5)
+    web.start()
+    admin("PATCH", "/agents/trader", llm_model="after")
+    wait_until(lambda: client.get_agent_config("trader").model == "after")
+    wait_until(lambda: client.status == "LIVE")
