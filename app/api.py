@@ -49,6 +49,7 @@ class ErrorPayloadApi(Api):
 
 def init_app(app: Flask) -> None:
     """Register every domain's blueprint and the error handlers."""
+    from app.accounts.api import blueprint as accounts
     from app.agents.api import blueprint as agents
     from app.agents.chain_api import blueprint as chain
     from app.agents.halt_api import blueprint as halt
@@ -62,7 +63,7 @@ def init_app(app: Flask) -> None:
     api = ErrorPayloadApi(app)
     api.spec.components.security_scheme("bearer", BEARER)
     api.spec.options["security"] = [{"bearer": []}]
-    for blueprint in (agents, chain, halt, providers, health, sync):
+    for blueprint in (accounts, agents, chain, halt, providers, health, sync):
         limiter.limit(lambda: app.config["RATE_LIMIT_API"], key_func=_caller_key)(blueprint)
         # Sessions are checked in the gate, which knows a token from a session.
         csrf.exempt(blueprint)

@@ -27,6 +27,7 @@ class Permission(StrEnum):
     """What a view may ask for."""
 
     READ = "read"
+    INSPECT = "read users and tokens"
     REVEAL = "reveal keys"
     REPORT = "report usage"
     OPERATE = "operate: validate, test, halt"
@@ -44,7 +45,7 @@ OF_SCOPE = {
 # A browser never needs a key in clear: no role reveals one.
 OF_ROLE = {
     Role.VIEWER: {Permission.READ},
-    Role.OPERATOR: {Permission.READ, Permission.OPERATE},
+    Role.OPERATOR: {Permission.READ, Permission.INSPECT, Permission.OPERATE},
     Role.ADMIN: set(Permission) - {Permission.REVEAL},
 }
 
@@ -75,6 +76,11 @@ class Caller:
         """Raises Forbidden where a bound token asks about another agent."""
         if self.agents is not None and agent_id not in self.agents:
             raise Forbidden(f"This token is not for the agent '{agent_id}'.")
+
+    def require_unbound(self) -> None:
+        """Raises Forbidden for a bound token: what is not an agent's is outside every binding."""
+        if self.agents is not None:
+            raise Forbidden("This token is bound to agents and may not change what others share.")
 
 
 def caller_of_token(token: ApiToken) -> Caller:

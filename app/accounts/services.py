@@ -1,17 +1,22 @@
 """The verbs of accounts: the first admin, users, tokens."""
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from flask_security import hash_password
 
 from app.accounts.models import ApiToken, Role, Scope, User
+from app.changes.tracker import Tracked
 from app.core.clock import utcnow
 from app.core.crypto import hash_token, new_token
-from app.core.db import commit, db
-from app.core.errors import NotFound
+from app.core.db import commit, db, flush, lock, referrers
+from app.core.errors import BadRequest, Conflict, Invalid, NotFound
+from app.core.versions import check_version
 
+LAST_ADMIN = "last admin"
 CLIENT_SCOPES = (Scope.CONFIG_READ, Scope.SECRETS_READ, Scope.USAGE_WRITE)
 
 
@@ -34,15 +39,41 @@ def list_users() -> list[User]:
     return list(db.session.scalars(sa.select(User).order_by(User.email)))
 
 
+def get_user(user_id: int, *, for_update: bool = False) -> User:
+    """The user with this id. Raises NotFound."""
+    user = db.session.get(User, user_id, with_for_update=for_update or None)
+    if user is None:
+        raise NotFound("There is no such user.")
+    return user
+
+
+def users_query(args: dict[str, Any]) -> sa.Select[Any]:
+    """Users by e-mail, filtered by role and a part of name or address."""
+    query = sa.select(User).order_by(User.email)
+    if args.get("role"):
+        query = query.where(User.role == args["role"])
+    if args.get("search"):
+        parts = (User.email, User.username)
+        query = query.where(
+            sa.or_(*(part.icontains(args["search"], autoescape=True) for part in parts))
+        )
+    return query
+
+
 def create_user(
-    email: str, password: str, role: Role = Role.VIEWER, username: str | None = None
+    email: str,
+    password: str,
+    role: str = Role.VIEWER,
+    username: str | None = None,
+    active: bool = True,
 ) -> User:
-    """Store a new user, with the password as a hash. Raises Conflict where the address is taken."""
+    """Store a user, with the password as a hash. Raises Conflict where the address is taken."""
     email = email.strip().lower()
     user = User(
         email=email,
         username=username or email[:64],
-        role=role,
+        role=Role(role),
+        active=active,
         password=hash_password(password),
     )
     db.session.add(user)
@@ -50,9 +81,68 @@ def create_user(
     return user
 
 
+def update_user(user_id: int, data: dict[str, Any], expected_version: int | None = None) -> User:
+    """Change the sent fields. Raises NotFound, Stale, Conflict, BadRequest for the last admin."""
+    lock(LAST_ADMIN)
+    user = get_user(user_id, for_update=True)
+    check_version(user.version, expected_version)
+    role, active = Role(data.get("role", user.role)), data.get("active", user.active)
+    if role is not Role.ADMIN or not active:
+        _keep_an_admin(user)
+    user.role, user.active = role, active
+    user.username = data.get("username", user.username)
+    user.email = data.get("email", user.email).strip().lower()
+    if "password" in data:
+        user.password = hash_password(data["password"])
+        user.fs_uniquifier = secrets.token_hex(32)  # ends every session of theirs
+    commit()
+    return user
+
+
+def delete_user(
+    user_id: int, expected_version: int | None = None, *, cascade: bool = False
+) -> None:
+    """Remove a user with their tokens; ``cascade`` removes their agents too.
+
+    Raises NotFound, Stale, BadRequest for the last admin, Conflict naming the agents they own.
+    """
+    lock(LAST_ADMIN)
+    user = get_user(user_id, for_update=True)
+    check_version(user.version, expected_version)
+    _keep_an_admin(user)
+    rows = [row for row in referrers(user) if isinstance(row, Tracked)]
+    owned = sorted(row.root.root_name for row in rows if not isinstance(row, ApiToken))
+    if owned and not cascade:
+        raise Conflict(f"They own agents: {', '.join(owned)}. Use ?cascade=true to delete them.")
+    for row in rows:
+        db.session.delete(row)
+    flush()
+    db.session.delete(user)
+    commit()
+
+
+def get_token(token_id: int, *, for_update: bool = False) -> ApiToken:
+    """The token with this id. Raises NotFound."""
+    token = db.session.get(ApiToken, token_id, with_for_update=for_update or None)
+    if token is None:
+        raise NotFound("There is no such token.")
+    return token
+
+
+def tokens_query(args: dict[str, Any]) -> sa.Select[Any]:
+    """Tokens, newest first, filtered by life and a part of the name."""
+    query = sa.select(ApiToken).order_by(ApiToken.id.desc())
+    if args.get("active_only"):
+        unexpired = sa.or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > utcnow())
+        query = query.where(ApiToken.revoked_at.is_(None), unexpired)
+    if args.get("search"):
+        query = query.where(ApiToken.name.icontains(args["search"], autoescape=True))
+    return query
+
+
 def create_token(
     name: str,
-    scopes: tuple[Scope, ...],
+    scopes: Sequence[str],
     *,
     agents: list[str] | None = None,
     user_id: int | None = None,
@@ -61,14 +151,17 @@ def create_token(
 ) -> tuple[ApiToken, str]:
     """Store a new token's hash. Returns the row and the token itself, which is shown this once.
 
-    ``value`` presets the token (``ADMIN_TOKEN``) instead of a random one.
+    ``value`` presets the token (``ADMIN_TOKEN``) instead of a random one. Raises Invalid where the
+    user is unknown.
     """
+    if user_id is not None and db.session.get(User, user_id) is None:
+        raise Invalid.field("user_id", "There is no such user.")
     value = value or new_token()
     token = ApiToken(
         name=name,
         token_hash=hash_token(value),
         prefix=value[:8],
-        scopes=[scope.value for scope in scopes],
+        scopes=_in_order(scopes),
         agents=agents,
         user_id=user_id,
         expires_at=expires_at,
@@ -78,14 +171,42 @@ def create_token(
     return token, value
 
 
-def revoke_token(token_id: int) -> ApiToken:
-    """End a token's life; its sockets are closed within seconds. Raises NotFound."""
-    token = db.session.get(ApiToken, token_id)
-    if token is None:
-        raise NotFound("There is no such token.")
+def update_token(
+    token_id: int, data: dict[str, Any], expected_version: int | None = None
+) -> ApiToken:
+    """Change the sent fields. Raises NotFound, Stale."""
+    token = get_token(token_id, for_update=True)
+    check_version(token.version, expected_version)
+    if "scopes" in data:
+        token.scopes = _in_order(data["scopes"])
+    for name in ("name", "agents", "expires_at"):
+        if name in data:
+            setattr(token, name, data[name])
+    commit()
+    return token
+
+
+def revoke_token(token_id: int, expected_version: int | None = None) -> ApiToken:
+    """End a token's life; its sockets are closed within seconds. Raises NotFound, Stale."""
+    token = get_token(token_id, for_update=True)
+    check_version(token.version, expected_version)
     token.revoked_at = token.revoked_at or utcnow()
     commit()
     return token
+
+
+def _in_order(scopes: Sequence[str]) -> list[str]:
+    """Each scope once, in the order of the contract."""
+    return [scope.value for scope in Scope if scope.value in scopes]
+
+
+def _keep_an_admin(user: User) -> None:
+    """Raises BadRequest where nobody would be left to administer."""
+    if user.role is not Role.ADMIN or not user.active:
+        return
+    others = sa.select(User.id).where(User.role == Role.ADMIN, User.active, User.id != user.id)
+    if db.session.scalars(others.limit(1)).first() is None:
+        raise BadRequest("This is the last active admin: make another one first.")
 
 
 def ensure_admin(email: str, password: str | None) -> tuple[User, str | None]:

@@ -51,6 +51,7 @@ class Agents(MethodView):
     @blueprint.alt_response(409, description="The agent_id is taken")
     def post(self, data: dict[str, Any]) -> Response:
         """Create an agent, in the flat or the provider form."""
+        data["agent_id"] = data.get("agent_id") or services.slug_of(data["name"])
         _check_fields(data)
         agent, warnings = services.create_agent(data)
         response = agent_response(agent, warnings, 201)
@@ -194,6 +195,8 @@ def _check_visible(caller: Caller, agent_id: str) -> None:
 
 
 def _check_fields(data: dict[str, Any]) -> None:
-    """Giving an agent away is an admin's business."""
+    """Giving an agent away is an admin's business; a bound token stays within its binding."""
     if "owner_id" in data:
         current_caller().require(Permission.ADMINISTER)
+    if "agent_id" in data:
+        current_caller().require_agent(data["agent_id"])

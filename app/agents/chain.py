@@ -10,7 +10,7 @@ from app.agents.spelling import spelled
 from app.core.crypto import Secret, origin_of
 from app.core.db import commit, db, flush
 from app.core.errors import Invalid, NotFound
-from app.providers.services import check_version
+from app.core.versions import check_version
 
 CLEARED_TO = {"timeout": 30, "temperature": 0.7, "top_p": None, "max_tokens": None}
 PLAIN_FIELDS = (

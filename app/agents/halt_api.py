@@ -10,7 +10,6 @@ from app.agents import halt
 from app.agents.api import agent_response
 from app.agents.models import GlobalHalt
 from app.agents.schemas import AgentOut, HaltIn, HaltOut
-from app.core.errors import Forbidden
 from app.core.rest import Blueprint
 
 blueprint = Blueprint("halt", __name__, description="The red button")
@@ -49,8 +48,7 @@ class Halt(MethodView):
     @blueprint.response(200, HaltOut)
     def post(self, data: dict[str, Any]) -> GlobalHalt:
         """Halt every agent, those still to come included."""
-        if current_caller().agents is not None:
-            raise Forbidden("A token that is bound to agents cannot halt all of them.")
+        current_caller().require_unbound()
         return halt.halt_all(data["reason"])
 
 

@@ -14,7 +14,7 @@ from app.agents.models import Agent
 from app.agents.spelling import take_step
 from app.core.db import commit, db, flush, lock
 from app.core.errors import BadRequest, Conflict, Invalid, NotFound
-from app.providers.services import check_version
+from app.core.versions import check_version
 
 FIELDS = ("agent_id", "name", "description", "system_prompt", "user_prompt", "metadata_")
 

@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response, url_for
 from flask.views import MethodView
 
-from app.accounts.gate import Permission, requires
+from app.accounts.gate import Permission, current_caller, requires
 from app.core.rest import MAX_ID, Blueprint, expected_version, paged, with_etag
 from app.providers import services
 from app.providers.schemas import (
@@ -41,6 +41,7 @@ class Providers(MethodView):
     @blueprint.alt_response(409, description="The name is taken")
     def post(self, data: dict[str, Any]) -> Response:
         """Register a provider; its check starts at once."""
+        current_caller().require_unbound()
         provider = services.create_provider(data)
         response = with_etag(dump_provider(provider), provider.version, 201)
         response.location = url_for("providers.Provider", provider_id=provider.id)
@@ -63,6 +64,7 @@ class Provider(MethodView):
     @blueprint.response(200, ProviderOut)
     def patch(self, data: dict[str, Any], provider_id: int) -> Response:
         """Change the sent fields."""
+        current_caller().require_unbound()
         provider = services.update_provider(provider_id, data, expected_version())
         return with_etag(dump_provider(provider), provider.version)
 
@@ -71,6 +73,7 @@ class Provider(MethodView):
     @blueprint.response(200, ProviderOut)
     def put(self, data: dict[str, Any], provider_id: int) -> Response:
         """The same as PATCH: only the sent fields change."""
+        current_caller().require_unbound()
         provider = services.update_provider(provider_id, data, expected_version())
         return with_etag(dump_provider(provider), provider.version)
 
@@ -79,6 +82,7 @@ class Provider(MethodView):
     @blueprint.alt_response(409, description="Agents use it; the message names them")
     def delete(self, provider_id: int) -> dict[str, Any]:
         """Remove a provider that no agent uses."""
+        current_caller().require_unbound()
         services.delete_provider(provider_id, expected_version())
         return {"message": "The provider is deleted.", "id": provider_id}
 

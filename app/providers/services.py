@@ -7,8 +7,9 @@ import sqlalchemy as sa
 from app.changes.tracker import Tracked
 from app.core.crypto import Secret, origin_of
 from app.core.db import commit, db, flush, referrers
-from app.core.errors import Conflict, Invalid, NotFound, Stale
+from app.core.errors import Conflict, Invalid, NotFound
 from app.core.jobs import nudge_after_commit
+from app.core.versions import check_version
 from app.providers.adapters import get_adapter, list_types
 from app.providers.models import Capability, Provider, ValidationStatus
 
@@ -151,12 +152,6 @@ def used_by(provider: Provider) -> list[str]:
     """The agents (or whatever else points here) that depend on the provider, by name."""
     rows = (row for row in referrers(provider) if isinstance(row, Tracked))
     return sorted({row.root.root_name for row in rows})
-
-
-def check_version(version: int, expected: int | None) -> None:
-    """Raises Stale where the caller read an older row than the one that is stored."""
-    if expected is not None and expected != version:
-        raise Stale(f"It was changed since you read it (yours {expected}, now {version}).")
 
 
 def type_choices(capability: Capability = Capability.LLM) -> list[tuple[str, str]]:

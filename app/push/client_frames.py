@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from app.agents.schemas import SLUG
+from app.agents.fields import SLUG
 from app.core import strict_json
 from app.push.subscriber import AGENTS, ONE_AGENT, PROVIDERS, TASKS, Audience, Hello
 
