@@ -40,8 +40,7 @@ class HistoryView(ResourceView):
     column_formatters_export: dict[str, Any] = {}  # noqa: RUF012
 
     def list_query(self, args: dict[str, Any]) -> Any:
-        wanted = {name: _argument(name) for name in ("entity", "root", "actor")}
-        return services.history_query(**wanted)
+        return services.history_query(*map(_argument, ("entity", "root", "actor")))
 
     def find(self, row_id: int) -> Change:
         abort(404)  # a change has no page of its own

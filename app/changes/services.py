@@ -1,11 +1,13 @@
 """Reading the log: where the counter stands, what came after a rev."""
 
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from app.changes.models import Change, ConfigState, Operation
 from app.core.db import db
+from app.core.errors import NotFound
 
 
 class State(NamedTuple):
@@ -22,6 +24,14 @@ def read_state() -> State:
     return State(*db.session.execute(sa.select(table.epoch, table.rev, table.log_floor)).one())
 
 
+def list_changes_of(rev: int) -> list[Change]:
+    """Everything that one rev changed. Raises NotFound where the history has no such rev."""
+    changes = list_changes_since(rev - 1, rev)
+    if not changes:
+        raise NotFound(f"There is no change {rev} in the history.")
+    return changes
+
+
 def list_changes_since(rev: int, up_to: int) -> list[Change]:
     """The changes of every rev after ``rev``, to ``up_to`` inclusive, in commit order."""
     query = sa.select(Change).where(Change.rev > rev, Change.rev <= up_to)
@@ -29,17 +39,31 @@ def list_changes_since(rev: int, up_to: int) -> list[Change]:
 
 
 def history_query(
-    entity: str | None = None, root: str | None = None, actor: str | None = None
+    entity: str | None = None,
+    root: str | None = None,
+    actor: str | None = None,
+    *,
+    entity_id: int | None = None,
+    operation: Operation | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    rev_from: int | None = None,
+    rev_to: int | None = None,
 ) -> sa.Select[tuple[Change]]:
-    """The history, newest first."""
+    """The history, newest first. ``until`` itself is left out, every other bound belongs to it."""
+    wanted = (
+        (entity, Change.entity == entity),
+        (root, Change.root == root),
+        (actor, Change.actor.icontains(actor or "", autoescape=True)),
+        (entity_id, Change.entity_id == entity_id),
+        (operation, Change.operation == operation),
+        (since, Change.at >= since),
+        (until, Change.at < until),
+        (rev_from, Change.rev >= rev_from),
+        (rev_to, Change.rev <= rev_to),
+    )
     query = sa.select(Change).order_by(Change.rev.desc(), Change.seq)
-    if entity:
-        query = query.where(Change.entity == entity)
-    if root:
-        query = query.where(Change.root == root)
-    if actor:
-        query = query.where(Change.actor.icontains(actor, autoescape=True))
-    return query
+    return query.where(*(condition for given, condition in wanted if given is not None))
 
 
 def list_latest(limit: int) -> list[Change]:
@@ -51,3 +75,51 @@ def list_latest(limit: int) -> list[Change]:
 def list_entities() -> list[str]:
     """The kinds of things that the history speaks of."""
     return list(db.session.scalars(sa.select(Change.entity).distinct().order_by(Change.entity)))
+
+
+class Past(NamedTuple):
+    """What an entity was right after some rev."""
+
+    image: dict[str, Any]
+    """Its fields as the history writes them; what was null may be missing."""
+    secrets: frozenset[str]
+    """The secrets that have been changed, or were lost with it, since: they cannot come back."""
+    ended: bool
+    """It has been deleted since. Its id may belong to another by now."""
+
+
+def find_past(entity: str, entity_id: int, rev: int, now: dict[str, Any] | None) -> Past | None:
+    """The entity right after ``rev``, or None where it was not there.
+
+    ``now`` is its present image, None where it is gone.
+    """
+    query = history_query(entity, entity_id=entity_id, rev_from=rev + 1)
+    later = list(db.session.scalars(query.order_by(None).order_by(Change.rev)))
+    turns = (
+        n for n, it in enumerate(later) if it.operation in {Operation.CREATE, Operation.DELETE}
+    )
+    turn = next(turns, None)
+    if turn is None:
+        return None if now is None else _rewound(now, later, ended=False)
+    if later[turn].operation is Operation.CREATE:
+        return None
+    return _rewound({}, later[: turn + 1], ended=True)
+
+
+def _rewound(image: dict[str, Any], changes: list[Change], *, ended: bool) -> Past:
+    """The image before these changes, taken back from the newest to the oldest."""
+    image = dict(image)
+    secrets: set[str] = set()
+    for change in reversed(changes):
+        for name, entry in change.diff.items():
+            if isinstance(entry, list):
+                image[name] = entry[0]
+            else:
+                secrets.add(name)
+    return Past(image, frozenset(secrets), ended)
+
+
+def last_rev_of(entity: str, entity_id: int) -> int:
+    """The rev that last changed the entity; 0 where the history does not know it."""
+    query = sa.select(sa.func.max(Change.rev)).where(Change.entity == entity)
+    return db.session.scalar(query.where(Change.entity_id == entity_id)) or 0

@@ -31,6 +31,7 @@ from app.core.db import db
 from app.core.jobs import bell, publisher
 
 CONFIG, SETTLED, SECRET = "config", "settled", "secret"
+APPEND_ONLY = (Change, ConfigState)
 
 
 def tracked(*args: Any, **kwargs: Any) -> Any:
@@ -92,6 +93,7 @@ class TrackedRoot(Tracked):
 @event.listens_for(db.session, "before_flush")
 def raise_versions(session: Session, _context: UOWTransaction, _instances: Any) -> None:
     """Let rows seal their keys, and raise the version of every root whose configuration changes."""
+    _refuse_rewriting(session)
     _prepare(session)
     raised = session.info.setdefault("raised", set())
     for row in [*session.new, *session.dirty, *session.deleted]:
@@ -165,12 +167,25 @@ def forget(session: Session, transaction: SessionTransaction) -> None:
 
 @event.listens_for(db.session, "do_orm_execute")
 def refuse_bulk(state: ORMExecuteState) -> None:
-    """Bulk statements pass the hooks by: refuse them on tracked models."""
+    """Bulk statements pass the hooks by: refuse them on tracked models, and on the history."""
     if state.is_select or not state.is_orm_statement:
         return
     mapper = state.bind_mapper
-    if mapper is not None and issubclass(mapper.class_, Tracked):
+    if mapper is not None and issubclass(mapper.class_, (Tracked, *APPEND_ONLY)):
         raise RuntimeError(f"bulk {type(state.statement).__name__} on tracked {mapper.class_}")
+
+
+def image_of(row: Tracked) -> dict[str, Any]:
+    """The row's configuration as the history would write it down, without its secrets."""
+    _old, new, _quiet = _values(Operation.CREATE, row)
+    return {name: value for name, value in new.items() if not isinstance(value, SecretId)}
+
+
+def _refuse_rewriting(session: Session) -> None:
+    """What is written in the history stays written; pruning it is a plain statement of its own."""
+    for row in [*session.dirty, *session.deleted]:
+        if isinstance(row, APPEND_ONLY) and (row in session.deleted or session.is_modified(row)):
+            raise RuntimeError(f"{type(row).__name__} is append-only")
 
 
 def _collect_row(session: Session, operation: Operation, row: Tracked) -> None:
