@@ -143,6 +143,7 @@ class Fetcher:
                 self._on_stored()
                 return
         flight.config = self._cache.put_stand_in(agent_id, config)
+        self._retry_at[agent_id] = time.monotonic() + self._timings.cold_retry
         self._on_suspect()
 
     def _note_failure(self, error: TransportError, flight: Flight) -> None:

@@ -186,10 +186,10 @@ class Runtime:
 
     def _last_known(self, agent_id: str) -> AgentConfig | None:
         snapshot = self._cache.snapshot
-        # Before the first sync, an agent that is missing here may well be on disk.
-        synced = snapshot.epoch is not None
-        default = default_of(agent_id, snapshot.entries.values()) if synced else None
-        return default or from_disk(agent_id, self._load_disk())
+        if snapshot.epoch is None:
+            return from_disk(agent_id, self._load_disk())
+        # After the first sync the disk knows nothing more, but perhaps agents that were revoked.
+        return default_of(agent_id, snapshot.entries.values())
 
     # Disk
 
@@ -207,8 +207,10 @@ class Runtime:
 
     def _save(self) -> None:
         self._save_due = False  # before the snapshot is taken: a later change asks again
-        if self._settings.disk is not None:
-            self._settings.disk.save(self._cache.snapshot)
+        snapshot = self._cache.snapshot
+        # Without a sync, single reads are all there is: the file may know more.
+        if self._settings.disk is not None and snapshot.epoch is not None:
+            self._settings.disk.save(snapshot)
 
     # Names
 

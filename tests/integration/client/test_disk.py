@@ -125,6 +125,36 @@ def test_the_server_wins_over_the_disk_when_it_is_back(
     assert heard.models() == [("trader", "gpt-5")]
 
 
+def test_single_reads_without_a_sync_do_not_replace_it(
+    server: FaultServer, make_client: ClientFactory, written: Path
+) -> None:
+    server.answers.append(Answer("/api/sync", 500))
+    server.start()
+    client = make_client(snapshot_path=written)
+    wait_until(lambda: client.get_agent_config("trader").source == "agent")
+    client.close()
+    server.stop()
+    assert make_client(snapshot_path=written).get_agent_config("nobody").source == "snapshot"
+
+
+def test_a_revoked_agent_does_not_come_back_from_it(
+    server: FaultServer, make_client: ClientFactory, path: Path
+) -> None:
+    server.put(agent("trader"))
+    client = make_client(snapshot_path=path)
+    server.wait_for_stream()
+    client.close()
+    server.stop()
+    client = make_client(snapshot_path=path)
+    assert client.get_agent_config("trader").source == "snapshot"
+    server.delete("trader")
+    server.start()
+    wait_until(lambda: client.get_agent_config("trader").source == "built_in")
+    server.stop()
+    wait_until(lambda: client.status == "STALE")
+    assert client.get_agent_config("trader").source == "built_in"
+
+
 def test_a_folder_that_is_not_there_harms_nothing(
     server: FaultServer, make_client: ClientFactory, tmp_path: Path
 ) -> None:
