@@ -11,7 +11,7 @@ MAX_DIGITS = 300  # of an integer; a double ends a little later
 _BRACKETS_AND_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
-def loads(body: bytes) -> Any:
+def loads(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     """Parse a request body.
 
     Raises ValueError, saying why, on anything but UTF-8; on NaN, Infinity and numbers too large for
@@ -21,7 +21,7 @@ def loads(body: bytes) -> Any:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
         raise ValueError("The body is not UTF-8.") from None
-    _check_depth(text)
+    _check_depth(text, max_depth)
     try:
         value = json.loads(
             text,
@@ -35,7 +35,7 @@ def loads(body: bytes) -> Any:
     return value
 
 
-def _check_depth(text: str) -> None:
+def _check_depth(text: str, max_depth: int) -> None:
     depth = 0
     for match in _BRACKETS_AND_STRINGS.finditer(text):
         found = match.group()
@@ -43,8 +43,8 @@ def _check_depth(text: str) -> None:
             _check_text(found)
         else:
             depth += 1 if found in "[{" else -1
-            if depth > MAX_DEPTH:
-                raise ValueError(f"Nested more than {MAX_DEPTH} levels deep.")
+            if depth > max_depth:
+                raise ValueError(f"Nested more than {max_depth} levels deep.")
 
 
 def _check_text(quoted: str) -> None:
