@@ -2,6 +2,8 @@
 
 import base64
 import json
+import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
@@ -34,6 +36,9 @@ from tests.support.servers import (
 
 KEY = "canary-5b0e-not-shaped-like-any-key"
 QUEUE = "celery"
+
+# Where Redis or Celery is what is tried, one database will do.
+on_sqlite = pytest.mark.parametrize("backend", ["sqlite"])
 
 StartWorker = Callable[..., AbstractContextManager[CeleryWorker]]
 
@@ -131,6 +136,7 @@ def test_a_lost_nudge_is_found_by_the_sweep(
         wait_for(save(), ValidationStatus.CONNECTED)
 
 
+@on_sqlite
 def test_a_flushed_redis_loses_nothing(
     worker: StartWorker, save: Callable[..., int], own_redis: RedisServer
 ) -> None:
@@ -145,6 +151,7 @@ def test_a_flushed_redis_loses_nothing(
         wait_for(save("after"), ValidationStatus.CONNECTED)
 
 
+@on_sqlite
 def test_a_redis_that_dies_and_returns_loses_nothing(
     worker: StartWorker, save: Callable[..., int], own_redis: RedisServer
 ) -> None:
@@ -156,6 +163,22 @@ def test_a_redis_that_dies_and_returns_loses_nothing(
         wait_for(provider_id, ValidationStatus.CONNECTED, timeout=30)
 
 
+@on_sqlite
+def test_a_redis_that_hangs_holds_up_no_save_and_loses_nothing(
+    worker: StartWorker, save: Callable[..., int], own_redis: RedisServer
+) -> None:
+    with worker(beat=True) as running:
+        own_redis.send(signal.SIGSTOP)
+        began = time.monotonic()
+        provider_id = save()
+        assert time.monotonic() - began < 1
+        running.wait_until(lambda: "no heartbeat" in running.output(), "the worker notices")
+        own_redis.send(signal.SIGCONT)
+        wait_for(provider_id, ValidationStatus.CONNECTED, timeout=30)
+        assert running.running, "it went on, rather than being started again"
+
+
+@on_sqlite
 def test_a_redis_that_dies_in_the_middle_of_a_check(
     worker: StartWorker,
     save: Callable[..., int],
@@ -223,6 +246,7 @@ def test_two_workers_check_once(
     assert len(endpoint.requests) == 1
 
 
+@on_sqlite
 def test_the_key_is_in_no_message_and_no_log(
     worker: StartWorker,
     save: Callable[..., int],
@@ -247,6 +271,7 @@ def test_the_key_is_in_no_message_and_no_log(
     assert KEY not in running.output()
 
 
+@on_sqlite
 def test_a_worker_shows_that_it_lives(worker: StartWorker, own_redis: RedisServer) -> None:
     with connect(own_redis.url) as client:
         assert not heartbeat.is_alive(client)
@@ -276,6 +301,7 @@ def test_a_wrong_setting_stops_the_worker_and_is_named(
     assert "no-fernet-key" not in worker.output()
 
 
+@on_sqlite
 def test_the_seed_runs_as_a_job(app: Flask, worker: StartWorker, own_redis: RedisServer) -> None:
     for table in (LLMConfig.__table__, Agent.__table__, Provider.__table__):
         db.session.execute(sa.delete(table))
