@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from app.changes.models import Change, ConfigState, Operation
-from app.core.db import db
+from app.core.db import UtcDateTime, db
 from app.core.errors import NotFound
 
 
@@ -57,10 +57,10 @@ def history_query(
         (actor, Change.actor.icontains(actor or "", autoescape=True)),
         (entity_id, Change.entity_id == entity_id),
         (operation, Change.operation == operation),
-        (since, Change.at >= since),
-        (until, Change.at < until),
-        (rev_from, Change.rev >= rev_from),
-        (rev_to, Change.rev <= rev_to),
+        (since, Change.at >= sa.literal(since, UtcDateTime)),
+        (until, Change.at < sa.literal(until, UtcDateTime)),
+        (rev_from, Change.rev >= sa.literal(rev_from, sa.BigInteger)),
+        (rev_to, Change.rev <= sa.literal(rev_to, sa.BigInteger)),
     )
     query = sa.select(Change).order_by(Change.rev.desc(), Change.seq)
     return query.where(*(condition for given, condition in wanted if given is not None))
