@@ -1,4 +1,4 @@
-"""Thin commands: `flask seed`, `flask setup`, `flask keys`, `flask users`, `flask tokens`."""
+"""Thin commands: `flask --help` lists them."""
 
 import json
 from typing import Any
@@ -10,27 +10,37 @@ from flask.cli import AppGroup
 
 from app.accounts import services as accounts
 from app.accounts.models import Role, Scope
+from app.agents import halt
 from app.core import keys
 from app.core.actor import set_actor
 from app.core.errors import SwitchyardError
 from app.settings import SettingsError
-from app.transfer.seed import seed
+from app.transfer.seed import seed, seed_missing_configs
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-class Group(AppGroup):
-    """Commands that name the actor and print a refusal as one line, exit code 2."""
+class Polite:
+    """Names the actor, and prints a refusal as one line with exit code 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
         set_actor(f"cli:{ctx.info_name}")
         try:
-            return super().invoke(ctx)
+            return super().invoke(ctx)  # type: ignore[misc]
         except (SwitchyardError, SettingsError) as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(2)
 
 
+class Command(Polite, click.Command):
+    """A polite command."""
+
+
+class Group(Polite, AppGroup):
+    """A group of polite commands."""
+
+
+agents_group = Group("agents", help="The red button.")
 keys_group = Group("keys", help="The keys that encrypt the stored API keys.")
 users_group = Group("users", help="People who sign in.")
 tokens_group = Group("tokens", help="API tokens of programs.")
@@ -38,17 +48,28 @@ tokens_group = Group("tokens", help="API tokens of programs.")
 
 def init_app(app: Flask) -> None:
     """Register every command."""
-    for group in (keys_group, users_group, tokens_group):
+    for group in (agents_group, keys_group, users_group, tokens_group):
         app.cli.add_command(group)
-    app.cli.command("seed")(seed_command)
-    app.cli.command("setup")(setup_command)
+    app.cli.command("seed", cls=Command)(seed_command)
+    app.cli.command("setup", cls=Command)(setup_command)
 
 
+@click.option("--missing-configs", is_flag=True, help="Give agents without a chain one step.")
+@click.option("--provider", help="Its provider, by type or name.")
+@click.option("--model", help="Its model.")
 @AS_JSON
-def seed_command(as_json: bool) -> None:
-    """Make the default agent and its provider. Run it as often as you like."""
-    set_actor("cli:seed")
+def seed_command(
+    missing_configs: bool, provider: str | None, model: str | None, as_json: bool
+) -> None:
+    """Make the default agent and its provider, and the development agent of the environment.
+
+    Run it as often as you like: what exists is left alone.
+    """
+    if missing_configs and not (provider and model):
+        raise click.UsageError("--missing-configs needs --provider and --model.")
     made = seed()
+    if missing_configs and provider and model:
+        made += [f"chain of {agent_id}" for agent_id in seed_missing_configs(provider, model)]
     if as_json:
         click.echo(json.dumps({"made": made}))
     else:
@@ -61,12 +82,8 @@ def setup_command(as_json: bool) -> None:
 
     What is made is printed this once; what exists is left alone.
     """
-    set_actor("cli:setup")
     flask_migrate.upgrade()
-    try:
-        crypto_state = keys.check_canary()
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from None
+    crypto_state = keys.check_canary()
     made = seed()
     config = current_app.config
     admin, password = accounts.ensure_admin(config["ADMIN_EMAIL"], config["ADMIN_PASSWORD"])
@@ -84,6 +101,45 @@ def setup_command(as_json: bool) -> None:
         return
     for name, value in report.items():
         click.echo(f"{name}: {value}")
+
+
+@agents_group.command("halt")
+@click.argument("names", nargs=-1)
+@click.option("--all", "everybody", is_flag=True, help="Every agent, also those still to come.")
+@click.option("--reason", help="Shown to whoever calls a halted agent.")
+@AS_JSON
+def halt_agents(names: tuple[str, ...], everybody: bool, reason: str | None, as_json: bool) -> None:
+    """Press the red button: clients refuse before any call."""
+    _check_names(names, everybody)
+    if everybody:
+        halt.halt_all(reason)
+    else:
+        halt.halt_agents(list(names), reason)
+    _say_halted("Halted", names, as_json)
+
+
+@agents_group.command("resume")
+@click.argument("names", nargs=-1)
+@click.option("--all", "everybody", is_flag=True, help="All but those halted one by one.")
+@AS_JSON
+def resume_agents(names: tuple[str, ...], everybody: bool, as_json: bool) -> None:
+    """Let go of the red button."""
+    _check_names(names, everybody)
+    if everybody:
+        halt.resume_all()
+    else:
+        halt.resume_agents(list(names))
+    _say_halted("Resumed", names, as_json)
+
+
+def _check_names(names: tuple[str, ...], everybody: bool) -> None:
+    if bool(names) == everybody:
+        raise click.UsageError("Name agents, or say --all.")
+
+
+def _say_halted(done: str, names: tuple[str, ...], as_json: bool) -> None:
+    body = {done.lower(): list(names) or "all"}
+    click.echo(json.dumps(body) if as_json else f"{done}: {', '.join(names) or 'all agents'}.")
 
 
 @keys_group.command("status")

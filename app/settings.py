@@ -103,6 +103,26 @@ def _rate(text: str) -> str:
     return rate
 
 
+def _seed_settings(kind: str) -> tuple[Setting, ...]:
+    """What the seed makes of the environment: the development agent's ``kind``."""
+    names = {
+        "PROVIDER": "provider type",
+        "MODEL": "model",
+        "API_KEY": "API key",
+        "API_URL": "endpoint, where it is not the usual one",
+    }
+    return tuple(
+        Setting(
+            f"{kind}_{part}",
+            None,
+            str,
+            f"The development agent's {kind} {what}; see `flask seed`.",
+            secret=part == "API_KEY",
+        )
+        for part, what in names.items()
+    )
+
+
 SETTINGS = (
     Setting("DATA_DIR", "instance", str, "Folder of the embedded database, the keys and the logs."),
     Setting("HOST", "127.0.0.1", str, "Address the web server listens on."),
@@ -180,6 +200,7 @@ SETTINGS = (
         "LOG_LEVEL", "INFO", _choice("DEBUG", "INFO", "WARNING", "ERROR"), "How much is logged."
     ),
     Setting("LOG_FORMAT", "text", _choice("text", "json"), "How a log line looks."),
+    *(setting for kind in ("LLM", "TTS", "STT") for setting in _seed_settings(kind)),
 )
 
 

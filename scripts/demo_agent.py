@@ -15,7 +15,6 @@ AGENT = "market-analyst"
 
 def main() -> None:
     with SwitchyardClient() as client:
-        client.wait_ready(10)
         client.on_config_change(lambda agent_id, config: _say("change", client, config))
         _say("read", client, client.get_agent_config(AGENT))
         for _ in sys.stdin:
