@@ -10,7 +10,7 @@ from requests_hardened.ip_filter import InvalidIPAddress, get_ip_address
 from app.settings import SettingsError
 
 URL_LIMIT = 2048
-_UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\\<>\"`{}|^]")
+_UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\ud800-\udfff\\<>\"`{}|^]")
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 

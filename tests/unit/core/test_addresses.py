@@ -46,6 +46,7 @@ def test_a_good_url_has_no_problem(url: str) -> None:
         ("http://ho st", "space"),
         (" http://host", "space"),
         ("http://host/\x00", "control"),
+        ("http://host/\ud800", "does not allow"),
         ("http://host\\@other/", "character"),
         ("http://host/v1?key=1", "query"),
         ("http://host/v1#x", "fragment"),
