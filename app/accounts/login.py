@@ -31,6 +31,9 @@ def init_app(app: Flask) -> None:
     """Bind Flask-Security and throttle its login per account and address."""
     app.config.update(SETTINGS)
     security.init_app(app, SQLAlchemyUserDatastore(db, User, RoleMixin))
+    # The gate knows the roles. Principal would load the user on every request, static files and
+    # sockets too, outside the snapshot that a read gets.
+    security.principal.identity_loaders.clear()
     views: dict[str, Any] = app.view_functions
     throttle = limiter.limit(
         lambda: app.config["RATE_LIMIT_LOGIN"], key_func=_account_and_address, methods=["POST"]

@@ -169,6 +169,9 @@ class AgentView(ResourceView):
     def delete(self, row: Agent, version: int) -> None:
         services.delete_agent(row.agent_id, version)
 
+    def name_of(self, row: Agent) -> str:
+        return row.name
+
     @expose("/set-default/", methods=("POST",))
     def set_default_view(self) -> ResponseReturnValue:
         """Make it the one default among the agents of its owner."""

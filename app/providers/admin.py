@@ -52,10 +52,16 @@ class ProviderView(ResourceView):
         "base_url",
         "api_key_set",
         "latency_ms",
+    )
+    column_details_list = (
+        *column_list,
+        "capability",
+        "options",
+        "is_active",
+        "last_error",
         "last_checked_at",
     )
-    column_details_list = (*column_list, "capability", "options", "is_active", "last_error")
-    column_export_list = (*column_list, "is_active", "last_error")
+    column_export_list = (*column_list, "is_active", "last_error", "last_checked_at")
     column_labels = {  # noqa: RUF012  Flask-Admin assigns it to the instance
         "validation_status": "Status",
         "base_url": "Base URL",
@@ -63,7 +69,7 @@ class ProviderView(ResourceView):
         "latency_ms": "Latency",
         "last_checked_at": "Checked",
     }
-    column_sortable_list = ("name", "validation_status", "type", "latency_ms", "last_checked_at")
+    column_sortable_list = ("name", "validation_status", "type", "latency_ms")
     column_formatters = {  # noqa: RUF012
         "name": macro("name_cell"),
         "validation_status": macro("status_cell"),
@@ -71,7 +77,6 @@ class ProviderView(ResourceView):
         "base_url": macro("url_cell"),
         "api_key_set": macro("key_cell"),
         "latency_ms": macro("latency_cell"),
-        "last_checked_at": macro("checked_cell"),
     }
     column_formatters_export: dict[str, Any] = {}  # noqa: RUF012
 

@@ -1,0 +1,286 @@
+"""The admin interface's gate: who may see and do what, and what a page may carry.
+
+The rows of Flask-Admin's known faults, each held shut.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import event
+
+from app.accounts.models import Role, User
+from app.accounts.services import create_user, find_user
+from app.agents import services as agents
+from app.changes.services import read_state
+from app.core.db import commit, db
+from app.providers import services as providers
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ADMIN_TOKEN
+from tests.support.console import Console, token_in
+
+# Which database is behind it makes no difference to the gate.
+pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+
+CANARY = "sk-canary-0123456789"
+PASSWORD = "another horse battery"
+READS = (
+    "/admin/",
+    "/admin/provider/",
+    "/admin/provider/details/?id={provider}",
+    "/admin/provider/export/csv/",
+    "/admin/agent/",
+    "/admin/agent/details/?id={agent}",
+    "/admin/agent/export/csv/",
+)
+OPERATORS_READS = ("/admin/history/", "/admin/history/export/csv/")
+WRITERS_READS = (
+    "/admin/provider/new/",
+    "/admin/provider/edit/?id={provider}",
+    "/admin/agent/new/",
+    "/admin/agent/edit/?id={agent}",
+)
+OPERATIONS = ("/admin/provider/validate/",)
+WRITES = (
+    "/admin/provider/new/",
+    "/admin/provider/edit/?id={provider}",
+    "/admin/provider/delete/",
+    "/admin/provider/action/",
+    "/admin/provider/ajax/update/",
+    "/admin/agent/new/",
+    "/admin/agent/edit/?id={agent}",
+    "/admin/agent/delete/",
+    "/admin/agent/set-default/",
+    "/admin/agent/action/",
+    "/admin/agent/ajax/update/",
+    "/admin/history/action/",
+    "/admin/history/ajax/update/",
+)
+INLINE = re.compile(r"<script(?![^>]* src=)|\son\w+=|javascript:|<style|\sstyle=")
+ELSEWHERE = re.compile(r'(src|href|action)="(https?:)?//')
+SignIn = Callable[[Role], Console]
+
+
+@pytest.fixture
+def ids(app: Flask) -> dict[str, int]:
+    """A provider with a key and an agent on it, nobody's."""
+    with app.app_context():
+        provider = providers.create_provider(
+            {"name": "canary", "type": "openai", "api_key": CANARY}
+        )
+        step = {"provider_id": provider.id, "model_name": "m", "api_key": CANARY}
+        agent, _ = agents.create_agent({"name": "Shown", "llm_configs": [step]})
+        return {"provider": provider.id, "agent": agent.id}
+
+
+@pytest.fixture
+def sign_in(app: Flask) -> Iterator[SignIn]:
+    """``sign_in(role)``: a session of somebody with this role."""
+
+    def session(role: Role) -> Console:
+        if role is Role.ADMIN:
+            return Console(app, ADMIN_EMAIL, ADMIN_PASSWORD)
+        with app.app_context():
+            create_user(f"{role.value}@example.com", PASSWORD, role)
+        return Console(app, f"{role.value}@example.com", PASSWORD)
+
+    return session
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_role_sees_and_does_exactly_what_is_its(
+    role: Role, sign_in: SignIn, ids: dict[str, int], app: Flask
+) -> None:
+    session = sign_in(role)
+    writes, operates = role is Role.ADMIN, role is not Role.VIEWER
+    table = [
+        *((path, "GET", True) for path in READS),
+        *((path, "GET", operates) for path in OPERATORS_READS),
+        *((path, "GET", writes) for path in WRITERS_READS),
+        *((path, "POST", operates) for path in OPERATIONS),
+        *((path, "POST", writes) for path in WRITES),
+    ]
+    with app.app_context():
+        rev = read_state().rev
+    for path, method, allowed in table:
+        url = path.format(**ids)
+        # id 0 is nobody's: what is allowed finds nothing, what is not is refused before it looks.
+        answer = session.get(url) if method == "GET" else session.post(url, id="0")
+        refused = answer.status_code == 403
+        assert refused is not allowed, f"{role} {method} {url}: {answer.status_code}"
+    with app.app_context():
+        assert read_state().rev == rev
+
+
+def test_every_admin_route_is_in_the_table_above(app: Flask, ids: dict[str, int]) -> None:
+    known = {path.partition("?")[0] for path in (*READS, *OPERATORS_READS, *WRITERS_READS)}
+    known |= {path.partition("?")[0] for path in (*OPERATIONS, *WRITES)}
+    # A read that Flask-Admin adds to every view; no view here has a reference to look up.
+    harmless = re.compile(r"/admin/(static/.*|\w+/ajax/lookup/|history/(new|edit|details|delete)/)")
+    routes = {
+        rule.rule.replace("<export_type>", "csv")
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/admin")
+    }
+    assert {route for route in routes if not harmless.fullmatch(route)} == known
+
+
+@pytest.mark.parametrize("path", ["", "provider/", "agent/edit/?id=1", "history/"])
+def test_nobody_gets_in_without_signing_in(http: FlaskClient, path: str) -> None:
+    answer = http.get(f"/admin/{path}")
+    assert (answer.status_code, answer.location.partition("?")[0]) == (302, "/login")
+    assert http.get(answer.location).status_code == 200
+
+
+def test_a_token_opens_the_api_and_no_page(http: FlaskClient) -> None:
+    answer = http.get("/admin/", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+    assert (answer.status_code, answer.location.partition("?")[0]) == (302, "/login")
+
+
+def test_somebody_deactivated_is_out_at_once(app: Flask, sign_in: SignIn) -> None:
+    session = sign_in(Role.OPERATOR)
+    with app.app_context():
+        user = find_user("operator@example.com")
+        assert isinstance(user, User)
+        user.active = False
+        commit()
+    assert session.get("/admin/").status_code == 302
+
+
+def test_a_write_without_the_csrf_token_is_refused(
+    app: Flask, sign_in: SignIn, ids: dict[str, int]
+) -> None:
+    session = sign_in(Role.ADMIN)
+    with app.app_context():
+        rev = read_state().rev
+    for path in (*WRITES, *OPERATIONS, "/logout"):
+        answer = session.client.post(path.format(**ids), data={"id": str(ids["provider"])})
+        assert answer.status_code == 400, path
+    with app.app_context():
+        assert read_state().rev == rev
+    assert session.get("/admin/").status_code == 200, "still signed in"
+
+
+def test_every_form_carries_exactly_one_token(sign_in: SignIn, ids: dict[str, int]) -> None:
+    session = sign_in(Role.ADMIN)
+    for path in (*READS, *WRITERS_READS, *OPERATORS_READS):
+        if "export" in path:
+            continue
+        page = session.get(path.format(**ids)).text
+        forms = re.findall(r'<form[^>]*method="post".*?</form>', page, re.DOTALL)
+        assert forms
+        for form in forms:
+            assert form.count('name="csrf_token"') == 1, path
+
+
+def test_nothing_is_edited_in_a_list_and_nothing_in_bulk(
+    app: Flask, sign_in: SignIn, ids: dict[str, int]
+) -> None:
+    session = sign_in(Role.ADMIN)
+    agent = str(ids["agent"])
+    edited = session.post("/admin/agent/ajax/update/", list_form_pk=agent, name="Renamed")
+    assert edited.status_code == 404
+    session.post("/admin/agent/action/", action="delete", rowid=agent)
+    with app.app_context():
+        assert agents.get_agent_by_id(ids["agent"]).name == "Shown"
+
+
+def test_a_delete_is_a_post_that_asks_first(
+    app: Flask, sign_in: SignIn, ids: dict[str, int]
+) -> None:
+    session = sign_in(Role.ADMIN)
+    assert session.get(f"/admin/agent/delete/?id={ids['agent']}").status_code == 405
+    page = session.get("/admin/agent/").text
+    form = re.search(r'<form[^>]*action="/admin/agent/delete/".*?</form>', page, re.DOTALL)
+    assert form
+    assert 'data-confirm="Delete the agent shown?' in form[0]
+    version = re.search(r'name="version" value="(\d+)"', form[0])
+    assert version
+    session.post("/admin/agent/delete/", id=ids["agent"], version=int(version[1]) + 1)
+    with app.app_context():
+        assert agents.get_agent_by_id(ids["agent"])
+    session.post("/admin/agent/delete/", id=ids["agent"], version=version[1])
+    assert session.get(f"/admin/agent/details/?id={ids['agent']}").status_code == 404
+
+
+def test_a_used_provider_is_not_deleted_and_its_users_are_named(
+    sign_in: SignIn, ids: dict[str, int]
+) -> None:
+    session = sign_in(Role.ADMIN)
+    session.post("/admin/provider/delete/", id=ids["provider"], version=1)
+    assert "The provider is used by: shown." in session.get("/admin/provider/").text
+
+
+def test_no_role_reads_a_key_on_any_page(sign_in: SignIn, ids: dict[str, int]) -> None:
+    for role in Role:
+        session = sign_in(role)
+        for path in (*READS, *WRITERS_READS, *OPERATORS_READS):
+            assert "sk-canary" not in session.get(path.format(**ids)).text, path
+
+
+def test_pages_run_and_load_nothing_but_our_own_files(
+    http: FlaskClient, sign_in: SignIn, ids: dict[str, int]
+) -> None:
+    session = sign_in(Role.ADMIN)
+    paths = [p.format(**ids) for p in (*READS, *WRITERS_READS, *OPERATORS_READS) if "csv" not in p]
+    answers = [session.get(path) for path in (*paths, "/admin/agent/details/?id=0", "/nowhere")]
+    for answer in (*answers, http.get("/login")):
+        policy = answer.headers["Content-Security-Policy"]
+        assert "script-src 'self';" in policy
+        assert "unsafe" not in policy
+        assert not re.search(
+            r"<script(?![^>]* src=)|\son\w+=|javascript:|<style|\sstyle=", answer.text
+        )
+        assert not re.search(r'(src|href|action)="(https?:)?//', answer.text)
+        assert answer.headers["X-Frame-Options"] == "DENY"
+
+
+def test_admin_pages_are_kept_by_no_cache(sign_in: SignIn) -> None:
+    assert sign_in(Role.VIEWER).get("/admin/").headers["Cache-Control"] == "no-store"
+
+
+def test_a_static_file_asks_the_database_nothing(app: Flask, sign_in: SignIn) -> None:
+    session = sign_in(Role.VIEWER)
+    statements: list[str] = []
+    with app.app_context():
+        event.listen(db.engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
+    with session.get("/admin/static/console/console.css") as answer:
+        assert answer.status_code == 200
+    assert statements == []
+
+
+def test_signing_in_leads_nowhere_else(app: Flask) -> None:
+    client = app.test_client()
+    form = {"email": ADMIN_EMAIL, "password": ADMIN_PASSWORD}
+    form["csrf_token"] = token_in(client.get("/login").text)
+    answer = client.post("/login?next=https://elsewhere.example/", data=form)
+    assert "elsewhere" not in (answer.location or "")
+
+
+def test_a_wrong_password_and_an_unknown_address_look_alike(app: Flask) -> None:
+    pages = []
+    for email in (ADMIN_EMAIL, "nobody@example.com"):
+        client = app.test_client()
+        token = token_in(client.get("/login").text)
+        form: dict[str, Any] = {"email": email, "password": "wrong", "csrf_token": token}
+        page = client.post("/login", data=form).text
+        assert 'role="alert"' in page
+        pages.append(re.sub(r'value="[^"]*"', "", page))
+    assert pages[0] == pages[1]
+
+
+def test_sign_out_ends_the_session(sign_in: SignIn) -> None:
+    session = sign_in(Role.VIEWER)
+    assert session.get("/logout").status_code in {404, 405}
+    assert session.get("/admin/").status_code == 200
+    session.post("/logout")
+    assert session.get("/admin/").status_code == 302
+
+
+def test_errors_outside_the_api_are_pages(sign_in: SignIn) -> None:
+    answer = sign_in(Role.VIEWER).get("/admin/provider/new/")
+    assert (answer.status_code, answer.mimetype) == (403, "text/html")
+    assert "<h1>Forbidden</h1>" in answer.text
+    assert answer.headers["X-Request-ID"] in answer.text
