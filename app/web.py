@@ -14,7 +14,7 @@ from app.extensions import csrf, limiter, migrate
 
 MAX_BODY = 1024 * 1024
 _REQUEST_ID = re.compile(r"[\w.-]{8,64}\Z")
-# These touch no database, or (the socket) must not hold a connection.
+# These touch no database.
 _NO_SNAPSHOT = {
     "static",
     "admin.static",
@@ -23,8 +23,6 @@ _NO_SNAPSHOT = {
     "docs_asset",
     "probes.healthz",
     "probes.readyz",
-    "push.socket",
-    "push.socket_at_root",
 }
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",

@@ -8,7 +8,7 @@ from simple_websocket import Server
 from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized
 
 from app.accounts.gate import Caller, Permission, current_caller
-from app.core.db import db, reading
+from app.core.db import db
 from app.extensions import sock
 from app.push import frames, rights
 from app.push.client_frames import BadFrame, ClientFrame, check_allowed, read_frame, read_topics
@@ -28,13 +28,10 @@ blueprint = Blueprint("push", __name__)
 def admit() -> None:
     """Everything that needs the database, and every refusal that HTTP has a status for."""
     _check_handshake()
-    try:
-        with reading():
-            caller = current_caller()
-            caller.require(Permission.READ)
-            g.identity = _identify(caller)
-    finally:
-        db.session.remove()
+    caller = current_caller()
+    caller.require(Permission.READ)
+    g.identity = _identify(caller)
+    db.session.remove()  # the socket outlives any snapshot, and the pool is not for sockets
     if caller.token_id is None:
         _check_origin()
     _hub().start()
@@ -43,6 +40,8 @@ def admit() -> None:
 
 def serve(ws: Server) -> None:
     """One open socket, until it ends."""
+    # The library wakes `receive` before it knows of the end in one case: that it closes it itself.
+    ws.sock.on_close = ws.event.set
     subscriber = Subscriber(ws.sock, g.identity, _audience(current_caller()))
     first, complaint = _first_topics(subscriber.audience)
     subscriber.audience = subscriber.audience._replace(topics=first)
