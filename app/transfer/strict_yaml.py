@@ -13,9 +13,10 @@ import yaml
 from yaml.constructor import SafeConstructor
 from yaml.resolver import Resolver
 
-MAX_DEPTH = 40  # what REST takes as metadata, inside a document
+from app.core import strict_json
+
+MAX_DEPTH = strict_json.MAX_DEPTH + 8  # what REST takes as metadata stands deeper in a document
 MAX_NODES = 1_000_000
-MAX_DIGITS = 1_000
 PLAIN = "tag:yaml.org,2002:"
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -169,7 +170,10 @@ class _Builder:
             return SafeConstructor.bool_values[text.lower()]
         if kind not in {"int", "float"} or ":" in text:
             return text  # dates and 12:30 are texts here
-        self._refuse_if(len(text) > MAX_DIGITS, f"a number of more than {MAX_DIGITS} digits")
+        self._refuse_if(
+            len(text) > strict_json.MAX_DIGITS,
+            f"a number of more than {strict_json.MAX_DIGITS} digits",
+        )
         number = getattr(_constructor, f"construct_yaml_{kind}")(
             yaml.ScalarNode(PLAIN + kind, text)
         )

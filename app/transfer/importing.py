@@ -1,0 +1,127 @@
+"""Making the configuration what a document says: all of it, in one transaction, or nothing.
+
+What is reported is not what was planned but what came out: the difference between the export before
+and the export after. A dry run does the same and takes it back.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from app.agents.services import lock_defaults
+from app.core.db import commit, db, flush, lock
+from app.core.errors import BadRequest, Conflict, Invalid, Stale
+from app.transfer.document import Difference, Document, Item, check, diff, missing_keys
+from app.transfer.export import export_document
+from app.transfer.sections import SECTIONS, SHAPES, Section
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an import did, or would do."""
+
+    dry_run: bool
+    diff: list[Difference]
+    unchanged: int
+    warnings: list[str]
+
+    @property
+    def digest(self) -> str:
+        """The same for the same difference: who has seen it can insist on it."""
+        text = json.dumps(self.diff, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as it is answered and printed."""
+        counted = [difference.operation for difference in self.diff]
+        return {
+            "dry_run": self.dry_run,
+            **{f"{name}d": counted.count(name) for name in ("create", "update", "delete")},
+            "unchanged": self.unchanged,
+            "diff": [difference._asdict() for difference in self.diff],
+            "warnings": self.warnings,
+        }
+
+
+def import_document(
+    raw: Any, *, dry_run: bool = False, prune: bool = False, expected: str | None = None
+) -> Report:
+    """Apply a parsed document; ``prune`` deletes what its sections do not name.
+
+    ``expected`` is the digest of the difference that the caller has seen. Raises Invalid naming the
+    path, Conflict, BadRequest, Stale where the difference is another by now; then nothing changed.
+    """
+    document = check(raw, SHAPES)
+    try:
+        report = _apply(document, raw, dry_run, prune)
+        if expected is not None and report.digest != expected:
+            raise Stale("The configuration has changed since: look at the difference again.")
+        if not dry_run and report.diff:
+            commit()
+        return report
+    finally:
+        db.session.rollback()  # does nothing after a commit
+
+
+def _apply(document: Document, raw: dict[str, list[Item]], dry_run: bool, prune: bool) -> Report:
+    lock("import")
+    lock_defaults({"is_default": True})
+    # Agents before providers, as a save of an agent takes them.
+    rows = {it.name: it.load_rows(for_update=True) for it in reversed(SECTIONS)}
+    before = {it.name: it.dump_rows(rows[it.name]) for it in SECTIONS}
+    given = [section for section in SECTIONS if section.name in document]
+    warnings: list[str] = []
+    for section in given:
+        warnings += _write(section, document[section.name], rows[section.name], before)
+    if prune:
+        for section in reversed(given):
+            _prune(section, document[section.name], rows[section.name])
+    flush()
+    db.session.expire_all()
+    after = export_document()
+    for section in given:
+        by_name = {item[section.key]: item for item in after[section.name]}
+        section.check_outcome(document[section.name], by_name)
+    differences = diff(before, after, SHAPES)
+    touched = {(it.section, it.name) for it in differences}
+    names = [(it.name, item[it.key]) for it in given for item in document[it.name]]
+    unchanged = sum(name not in touched for name in names)
+    return Report(dry_run, differences, unchanged, warnings + missing_keys(raw, after, SHAPES))
+
+
+def _write(section: Section, items: list[Item], rows: Any, before: Document) -> list[str]:
+    present = {item[section.key]: item for item in before[section.name]}
+    warnings: list[str] = []
+    for item in section.in_order(items):
+        name = item[section.key]
+        with _named(section, name):
+            if name not in rows:
+                found = section.create(item)
+            elif changed := section.changed(item, present[name]):
+                found = section.update(rows[name], changed)
+            else:
+                continue
+        warnings += [f"{section.name} {name}: {text}" for text in found]
+    return warnings
+
+
+def _prune(section: Section, items: list[Item], rows: Any) -> None:
+    kept = {item[section.key] for item in items}
+    for name in sorted(rows.keys() - kept):
+        with _named(section, name):
+            section.delete(rows[name])
+
+
+@contextmanager
+def _named(section: Section, name: str) -> Iterator[None]:
+    """Whatever is refused names the item it is refused for."""
+    where = f"{section.name}[{name}]"
+    try:
+        yield
+    except Invalid as error:
+        raise Invalid({f"{where}.{it}": text for it, text in error.errors.items()}) from None
+    except (BadRequest, Conflict) as error:
+        raise type(error)(f"{where}: {error.message}") from None

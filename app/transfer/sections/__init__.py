@@ -1,0 +1,10 @@
+"""The sections of a configuration document: one file a domain, in the order they build on."""
+
+from app.transfer.sections.agents import Agents
+from app.transfer.sections.base import Section
+from app.transfer.sections.providers import Providers
+
+__all__ = ["SECTIONS", "SHAPES", "Section"]
+
+SECTIONS: tuple[Section, ...] = (Providers(), Agents())
+SHAPES = tuple(section.shape for section in SECTIONS)
