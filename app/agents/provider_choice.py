@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.agents.spelling import is_flat, spelled
-from app.core.db import db
+from app.core.db import db, lock
 from app.core.errors import Invalid
 from app.providers import services as providers
 from app.providers.adapters import Adapter, find_adapter, list_types
@@ -42,16 +42,21 @@ def choose_provider(
         allowed = ", ".join(list_types(capability))
         message = f"No provider has this name, and it is no type. Types: {allowed}."
         raise Invalid.field(spelled("provider", sent_as), message)
-    return (
-        providers.find_by_name(adapter.type, capability)
-        or providers.find_of_type(adapter.type, capability)
-        or _make_provider(adapter, data.get("endpoint"), sent_as)
-    )
+    found = _find_usual(adapter)
+    if found is None:
+        lock("the first provider of a type")  # of two that need it at once, one makes it
+        found = _find_usual(adapter)
+    return found or _make_provider(adapter, data.get("endpoint"), sent_as)
 
 
 def _means_the_same(kept: Provider | None, adapter: Adapter | None) -> bool:
     """A type that was read and is written back means the provider that it came from."""
     return kept is not None and kept.is_active and adapter is not None and kept.type == adapter.type
+
+
+def _find_usual(adapter: Adapter) -> Provider | None:
+    named = providers.find_by_name(adapter.type, adapter.capability)
+    return named or providers.find_of_type(adapter.type, adapter.capability)
 
 
 def _make_provider(adapter: Adapter, endpoint: str | None, sent_as: dict[str, str]) -> Provider:
