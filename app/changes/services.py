@@ -117,9 +117,3 @@ def _rewound(image: dict[str, Any], changes: list[Change], *, ended: bool) -> Pa
             else:
                 secrets.add(name)
     return Past(image, frozenset(secrets), ended)
-
-
-def last_rev_of(entity: str, entity_id: int) -> int:
-    """The rev that last changed the entity; 0 where the history does not know it."""
-    query = sa.select(sa.func.max(Change.rev)).where(Change.entity == entity)
-    return db.session.scalar(query.where(Change.entity_id == entity_id)) or 0

@@ -1,0 +1,17 @@
+"""How each kind of thing goes back to what it was: one file a domain."""
+
+from collections.abc import Mapping
+
+from app.transfer.restorers.agents import restore_agent, restore_speech, restore_step
+from app.transfer.restorers.base import Restorer, Wish
+from app.transfer.restorers.providers import restore_provider
+
+__all__ = ["RESTORERS", "Wish"]
+
+RESTORERS: Mapping[str, Restorer] = {
+    "agent": restore_agent,
+    "llm_config": restore_step,
+    "provider": restore_provider,
+    "speech_config": restore_speech,
+}
+"""By entity. Accounts are left out: a restored role or token would open what was closed."""

@@ -1,0 +1,186 @@
+"""Bringing an agent with its chain and voices, or one of these alone, back to what it was."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from app.accounts.models import User
+from app.agents import services
+from app.agents.chain import CLEARED_TO
+from app.agents.models import Agent, LLMConfig, SpeechConfig
+from app.agents.schemas import PRICES
+from app.agents.speech import FIELD_OF
+from app.changes.models import Change, Operation
+from app.changes.services import Past, find_past, history_query
+from app.changes.tracker import image_of
+from app.core.db import db
+from app.core.errors import Conflict, Forbidden
+from app.core.versions import check_version
+from app.providers.models import Capability, Provider
+from app.transfer.restorers.base import Wish, is_still_there, key_warnings, past_of
+
+OWN_FIELDS = ("agent_id", "name", "description", "system_prompt", "user_prompt", "is_active")
+STEP_FIELDS = ("model_name", "endpoint", *CLEARED_TO, "enabled")
+
+
+class Part(NamedTuple):
+    """A step or a voice as it was. ``row`` is the same one today, None where it is gone."""
+
+    row: Any
+    past: Past
+
+
+def restore_agent(wish: Wish) -> tuple[Any, list[str]]:
+    """The agent with everything that is part of it. Whether it is halted stays as it is."""
+    row = db.session.get(Agent, wish.entity_id, with_for_update=True)
+    past = past_of(wish, row)
+    row = None if past.ended else row
+    if row is not None:
+        check_version(row.version, wish.expected_version)
+    owner, warnings = _owner_of(past, wish)
+    if owner != (row.owner_id if row else None) and not wish.may_give_away:
+        raise Forbidden("To give the agent to another owner needs the permission to administer.")
+    steps = _parts_of(LLMConfig, row.llm_configs if row else (), wish)
+    voices = _parts_of(SpeechConfig, row.speech_configs if row else (), wish)
+    data = {name: past.image.get(name) for name in OWN_FIELDS}
+    data |= {"metadata_": past.image.get("metadata") or {}, "owner_id": owner}
+    lost_owner = owner is None and past.image.get("owner_id") is not None
+    data["is_default"] = bool(past.image.get("is_default")) and not lost_owner
+    data["llm_configs"] = [_item(step, wish.rev) for step in steps]
+    data |= _voices(voices, wish.rev)
+    if data["is_default"]:
+        warnings += _default_warnings(owner, row)
+    if row is None:
+        row, found = services.add_agent(data)
+        _halt_again(row, wish)
+    else:
+        found = services.change_agent(row, data)
+    return row, warnings + found + _part_warnings(row, steps, voices)
+
+
+def restore_step(wish: Wish) -> tuple[Any, list[str]]:
+    """One step of a chain; a removed one goes back to its place among the present ones."""
+    row = db.session.get(LLMConfig, wish.entity_id)
+    past = past_of(wish, row)
+    agent = _agent_of(past, wish)
+    step = Part(None if past.ended else row, past)
+    items: list[dict[str, Any]] = [
+        {"id": other.id} for other in agent.llm_configs if other is not step.row
+    ]
+    items.insert(past.image["position"], _item(step, wish.rev))
+    warnings = services.change_agent(agent, {"llm_configs": items})
+    place = min(past.image["position"], len(items) - 1)
+    restored = next(it for it in agent.llm_configs if it.position == place)
+    return restored, warnings + key_warnings("The step", past, restored.api_key_set)
+
+
+def restore_speech(wish: Wish) -> tuple[Any, list[str]]:
+    """How the agent spoke, or listened."""
+    row = db.session.get(SpeechConfig, wish.entity_id)
+    past = past_of(wish, row)
+    agent = _agent_of(past, wish)
+    voice = Part(None if past.ended else row, past)
+    capability = Capability(past.image["capability"])
+    field = FIELD_OF[capability]
+    services.change_agent(agent, {field: _voices([voice], wish.rev)[field]})
+    restored = next(it for it in agent.speech_configs if it.capability is capability)
+    return restored, key_warnings("The voice", past, restored.api_key_set)
+
+
+def _owner_of(past: Past, wish: Wish) -> tuple[int | None, list[str]]:
+    owner_id = past.image.get("owner_id")
+    if owner_id is None or is_still_there(User, owner_id, wish.rev):
+        return owner_id, []
+    return None, ["Its owner's account is gone: it belongs to nobody, and is nobody's default."]
+
+
+def _agent_of(past: Past, wish: Wish) -> Agent:
+    """The agent that the part belonged to, locked. Raises Conflict where it is gone."""
+    agent_pk = past.image["agent_id"]
+    agent = db.session.get(Agent, agent_pk, with_for_update=True)
+    if agent is None or not is_still_there(Agent, agent_pk, wish.rev):
+        raise Conflict("The agent that it was a part of is deleted: restore the agent.")
+    check_version(agent.version, wish.expected_version)
+    return agent
+
+
+def _parts_of(model: Any, rows: Iterable[Any], wish: Wish) -> list[Part]:
+    """The agent's parts as they were, those that are gone included."""
+    present = {row.id: row for row in rows}
+    # Every change that took something away from this agent, or gave its id to another.
+    owner = sa.cast(Change.diff[("agent_id", 0)].as_string(), sa.String)
+    query = sa.select(Change.entity_id).distinct().where(Change.entity == model.entity)
+    query = query.where(Change.rev > wish.rev, owner == str(wish.entity_id))
+    parts: list[Part] = []
+    for row_id in sorted({*present, *db.session.scalars(query)}):
+        row = present.get(row_id)
+        past = find_past(model.entity, row_id, wish.rev, image_of(row) if row else None)
+        if past is not None and past.image.get("agent_id") == wish.entity_id:
+            parts.append(Part(None if past.ended else row, past))
+    return sorted(parts, key=lambda part: part.past.image.get("position") or 0)
+
+
+def _item(step: Part, rev: int) -> dict[str, Any]:
+    """The step as the services take it; a step that is still there keeps its id, and so its key."""
+    image = step.past.image
+    item = {name: image[name] for name in STEP_FIELDS if name in image}
+    item["metadata_"] = image.get("metadata") or {}
+    for name in PRICES:
+        item[name] = None if image.get(name) is None else Decimal(image[name])
+    item["provider_id"] = _provider_id(image["provider_id"], rev)
+    return item if step.row is None else item | {"id": step.row.id}
+
+
+def _voices(voices: list[Part], rev: int) -> dict[str, Any]:
+    """Both voices as the services take them; one that was not there goes."""
+    data: dict[str, Any] = dict.fromkeys(FIELD_OF.values())
+    for voice in voices:
+        image = voice.past.image
+        provider_id = _provider_id(image["provider_id"], rev)
+        field = FIELD_OF[Capability(image["capability"])]
+        data[field] = {**image["settings"], "provider_id": provider_id}
+    return data
+
+
+def _provider_id(provider_id: int, rev: int) -> int:
+    """The provider of that time, or the one that has its name by now. Raises Conflict."""
+    if is_still_there(Provider, provider_id, rev):
+        return provider_id
+    past = find_past("provider", provider_id, rev, None)
+    name = past.image["name"] if past else f"number {provider_id}"
+    found = db.session.scalar(sa.select(Provider.id).where(Provider.name == name))
+    if found is None:
+        raise Conflict(f"The provider that it used, {name}, is deleted: restore it first.")
+    return found
+
+
+def _default_warnings(owner: int | None, row: Agent | None) -> list[str]:
+    present = services.find_default(owner)
+    if present is None or present is row:
+        return []
+    return [f"It is the default again, in the place of {present.agent_id}."]
+
+
+def _halt_again(agent: Agent, wish: Wish) -> None:
+    """A halted agent that was deleted comes back halted: only a person lets it go on."""
+    query = history_query("agent", entity_id=wish.entity_id, rev_from=wish.rev + 1)
+    deleted = query.where(Change.operation == Operation.DELETE).order_by(None).order_by(Change.rev)
+    image = db.session.scalars(deleted.limit(1)).one().diff
+    if "halted_at" in image:
+        agent.halted_at = datetime.fromisoformat(image["halted_at"][0])
+        agent.halted_reason = image.get("halted_reason", [None])[0]
+
+
+def _part_warnings(agent: Agent, steps: list[Part], voices: list[Part]) -> list[str]:
+    chain = sorted(agent.llm_configs, key=lambda step: step.position)
+    warnings: list[str] = []
+    for number, step in enumerate(steps):
+        warnings += key_warnings(f"Step {number}", step.past, chain[number].api_key_set)
+    for voice in voices:
+        capability = voice.past.image["capability"]
+        now = next(it for it in agent.speech_configs if it.capability == capability)
+        warnings += key_warnings(f"The {capability} voice", voice.past, now.api_key_set)
+    return warnings
