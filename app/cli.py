@@ -1,44 +1,18 @@
 """Thin commands: `flask --help` lists them."""
 
 import json
-from typing import Any
 
 import click
 import flask_migrate
 from flask import Flask, current_app
-from flask.cli import AppGroup
 
 from app.accounts import services as accounts
 from app.accounts.models import Role, Scope
 from app.agents import halt
 from app.core import keys
-from app.core.actor import set_actor
-from app.core.errors import SwitchyardError
-from app.settings import SettingsError
+from app.core.commands import AS_JSON, Command, Group
+from app.transfer.cli import config_group
 from app.transfer.seed import seed, seed_missing_configs
-
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-class Polite:
-    """Names the actor, and prints a refusal as one line with exit code 2."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        set_actor(f"cli:{ctx.info_name}")
-        try:
-            return super().invoke(ctx)  # type: ignore[misc]
-        except (SwitchyardError, SettingsError) as error:
-            click.echo(f"Error: {error}", err=True)
-            ctx.exit(2)
-
-
-class Command(Polite, click.Command):
-    """A polite command."""
-
-
-class Group(Polite, AppGroup):
-    """A group of polite commands."""
-
 
 agents_group = Group("agents", help="The red button.")
 keys_group = Group("keys", help="The keys that encrypt the stored API keys.")
@@ -48,7 +22,7 @@ tokens_group = Group("tokens", help="API tokens of programs.")
 
 def init_app(app: Flask) -> None:
     """Register every command."""
-    for group in (agents_group, keys_group, users_group, tokens_group):
+    for group in (agents_group, config_group, keys_group, users_group, tokens_group):
         app.cli.add_command(group)
     app.cli.command("seed", cls=Command)(seed_command)
     app.cli.command("setup", cls=Command)(setup_command)

@@ -4,6 +4,7 @@ A document is a mapping of sections to lists of items; an item is told apart by 
 others by theirs, and holds no secret: ``api_key`` says "set" or null, and means nothing on import.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -78,6 +79,11 @@ def read(body: bytes, *, is_json: bool) -> Any:
 def write(document: Document) -> str:
     """The document as YAML, ready for a repository."""
     return HEADER + strict_yaml.dumps(with_version(document))
+
+
+def write_json(document: Document) -> str:
+    """The same as JSON."""
+    return json.dumps(with_version(document), ensure_ascii=False, indent=2) + "\n"
 
 
 def with_version(document: Document) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from app.transfer.document import Difference, Document, Item, check, diff, missi
 from app.transfer.export import export_document
 from app.transfer.sections import SECTIONS, SHAPES, Section
 
+MAX_BYTES = 16 * 2**20
+
 
 @dataclass(frozen=True)
 class Report:
@@ -34,13 +36,17 @@ class Report:
         text = json.dumps(self.diff, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
+    def counts(self) -> dict[str, int]:
+        """How many items were created, updated, deleted and left alone."""
+        found = [difference.operation for difference in self.diff]
+        changed = {f"{name}d": found.count(name) for name in ("create", "update", "delete")}
+        return changed | {"unchanged": self.unchanged}
+
     def to_dict(self) -> dict[str, Any]:
         """The report as it is answered and printed."""
-        counted = [difference.operation for difference in self.diff]
         return {
             "dry_run": self.dry_run,
-            **{f"{name}d": counted.count(name) for name in ("create", "update", "delete")},
-            "unchanged": self.unchanged,
+            **self.counts(),
             "diff": [difference._asdict() for difference in self.diff],
             "warnings": self.warnings,
         }

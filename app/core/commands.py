@@ -1,0 +1,32 @@
+"""What every command shares: who acts, how a refusal is printed, JSON on request."""
+
+from typing import Any
+
+import click
+from flask.cli import AppGroup
+
+from app.core.actor import set_actor
+from app.core.errors import SwitchyardError
+from app.settings import SettingsError
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class Polite:
+    """Names the actor, and prints a refusal as one line with exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        set_actor(f"cli:{ctx.info_name}")
+        try:
+            return super().invoke(ctx)  # type: ignore[misc]
+        except (SwitchyardError, SettingsError) as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(2)
+
+
+class Command(Polite, click.Command):
+    """A polite command."""
+
+
+class Group(Polite, AppGroup):
+    """A group of polite commands."""

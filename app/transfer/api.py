@@ -1,0 +1,118 @@
+"""REST: U2. The history and restore stand here, for they look at every domain."""
+
+from typing import Any
+
+from flask import Response, jsonify, request
+from werkzeug.exceptions import UnsupportedMediaType
+
+from app.accounts.gate import Caller, Permission, current_caller, requires
+from app.changes.schemas import ChangeArgs, ChangeList, RestoreIn, RestoreOut, dump_changes
+from app.changes.services import read_state
+from app.core.errors import Forbidden
+from app.core.rest import Blueprint, expected_version, paged, with_etag
+from app.transfer import document
+from app.transfer.export import export_document
+from app.transfer.history import visible_history
+from app.transfer.importing import MAX_BYTES, import_document
+from app.transfer.restore import restore
+from app.transfer.schemas import ImportArgs, ImportReport
+
+blueprint = Blueprint("transfer", __name__, description="History, restore, export, import")
+YAML = "text/yaml; charset=utf-8"
+YAML_TYPES = {"text/yaml", "application/yaml", "text/x-yaml", "application/x-yaml"}
+
+
+@blueprint.route("/changes")
+@requires(Permission.READ)
+@blueprint.arguments(ChangeArgs, location="query")
+@blueprint.response(200, ChangeList)
+def list_changes(args: dict[str, Any]) -> Any:
+    """Who changed what, newest first."""
+    caller = current_caller()
+    page = {name: args.pop(name) for name in ("page", "page_size")}
+    if (agent_id := args.pop("agent_id", None)) is not None:
+        caller.require_agent(agent_id)
+        args["root"] = agent_id
+    query = visible_history(
+        args, visible_to=caller.user_id if caller.owned_only else None, slugs=caller.agents
+    )
+    changes, total = paged(query, page)
+    return jsonify({"changes": dump_changes(changes), "total": total})
+
+
+@blueprint.route("/changes/<int(max=9007199254740991):rev>/restore", methods=["POST"])
+@requires(Permission.WRITE)
+@blueprint.arguments(RestoreIn)
+@blueprint.response(200, RestoreOut)
+@blueprint.alt_response(404, description="The history does not know it")
+@blueprint.alt_response(409, description="What it belongs to is gone, or its name is taken")
+@blueprint.alt_response(412, description="Somebody saved it since you read it")
+def restore_change(data: dict[str, Any], rev: int) -> Any:
+    """Bring one entity back to its state right after a change, as a new change."""
+    caller = current_caller()
+    _require_unbound(caller)
+    restored = restore(
+        rev,
+        **data,
+        expected_version=expected_version(),
+        may_give_away=caller.may(Permission.ADMINISTER),
+    )
+    return restored._asdict()
+
+
+@blueprint.route("/config/export")
+@requires(Permission.READ)
+@blueprint.response(200, content_type="text/yaml")
+def export_config() -> Response:
+    """The whole configuration without secrets, as YAML, or as JSON where that is accepted."""
+    caller = current_caller()
+    _require_unbound(caller)
+    if caller.owned_only:
+        raise Forbidden("The export shows every agent: this needs an operator or an admin.")
+    found = export_document()
+    etag = f"{read_state().epoch[:8]}-{read_state().rev}"
+    if _wants_json():
+        return with_etag(document.with_version(found), etag)
+    response = Response(document.write(found), content_type=YAML)
+    response.set_etag(etag)
+    response.headers["Content-Disposition"] = 'attachment; filename="switchyard.yaml"'
+    return response
+
+
+@blueprint.route("/config/import", methods=["POST"])
+@requires(Permission.ADMINISTER)
+@blueprint.arguments(ImportArgs, location="query")
+@blueprint.response(200, ImportReport)
+@blueprint.alt_response(412, description="The difference is another than the one of If-Match")
+def import_config(args: dict[str, Any]) -> Response:
+    """Make the configuration what a document says, all of it or nothing.
+
+    A dry run's ETag, sent as If-Match, insists on the difference that it showed.
+    """
+    _require_unbound(current_caller())
+    report = import_document(_read_document(), **args, expected=_expected_digest())
+    return with_etag(report.to_dict(), report.digest)
+
+
+def _require_unbound(caller: Caller) -> None:
+    if caller.agents is not None:
+        raise Forbidden("This is about all agents: it needs a token that is not bound to some.")
+
+
+def _wants_json() -> bool:
+    offered = ["text/yaml", *sorted(YAML_TYPES), "application/json"]
+    return request.accept_mimetypes.best_match(offered) == "application/json"
+
+
+def _read_document() -> Any:
+    if request.mimetype not in {*YAML_TYPES, "application/json"}:
+        raise UnsupportedMediaType("Send YAML (text/yaml) or JSON (application/json).")
+    request.max_content_length = MAX_BYTES
+    return document.read(request.get_data(), is_json=request.is_json)
+
+
+def _expected_digest() -> str | None:
+    tags = request.if_match
+    if not tags or tags.star_tag:
+        return None
+    return next(iter(tags.as_set(include_weak=True)), "").removeprefix("W/").strip('"')

@@ -1,0 +1,88 @@
+"""Thin commands: `flask config export` and `flask config import`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app.core.commands import AS_JSON, Group
+from app.core.db import reading
+from app.core.errors import BadRequest
+from app.transfer import document
+from app.transfer.export import export_document
+from app.transfer.importing import MAX_BYTES, Report, import_document
+
+SIGNS = {"create": "+", "update": "~", "delete": "-"}
+MAX_SHOWN = 100  # characters of a value; --json shows all
+
+config_group = Group("config", help="The whole configuration as one file.")
+
+
+@config_group.command("export")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Not stdout.")
+@AS_JSON
+def export_command(output: Path | None, as_json: bool) -> None:
+    """Write the configuration down, without secrets."""
+    with reading():
+        found = export_document()
+    text = document.write_json(found) if as_json else document.write(found)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
+
+
+@config_group.command("import")
+@click.argument("file", type=click.File("rb"))
+@click.option(
+    "--dry-run", is_flag=True, help="Only show what would change; exit code 1 if it would."
+)
+@click.option("--prune", is_flag=True, help="Delete what the file's sections do not name.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@AS_JSON
+def import_command(file: Any, dry_run: bool, prune: bool, yes: bool, as_json: bool) -> None:
+    """Make the configuration what FILE (YAML or JSON, - for stdin) says, all of it or nothing.
+
+    Exit code 0: applied, or nothing to do; 1: not applied, and there are differences; 2: refused.
+    """
+    raw = _read(file)
+    report = import_document(raw, dry_run=True, prune=prune)
+    if not as_json:
+        _print(report)
+    if report.diff and not dry_run:
+        if not yes and not click.confirm("Apply?", err=True):
+            raise SystemExit(1)
+        # What was shown is what is applied: another difference by now is refused.
+        report = import_document(raw, prune=prune, expected=report.digest)
+        click.echo("Applied.", err=True)
+    if as_json:
+        click.echo(json.dumps(report.to_dict()))
+    raise SystemExit(1 if report.dry_run and report.diff else 0)
+
+
+def _read(file: Any) -> Any:
+    body: bytes = file.read(MAX_BYTES + 1)
+    if len(body) > MAX_BYTES:
+        raise BadRequest(f"The file is larger than {MAX_BYTES // 2**20} MiB.")
+    return document.read(body, is_json=file.name.endswith(".json"))
+
+
+def _print(report: Report) -> None:
+    for item in report.diff:
+        click.echo(f"{SIGNS[item.operation]} {item.section} {item.name}")
+        for path, (old, new) in item.fields.items():
+            if item.operation == "update":
+                click.echo(f"    {path}: {_shown(old)} -> {_shown(new)}")
+            elif item.operation == "create":
+                click.echo(f"    {path}: {_shown(new)}")
+    for warning in report.warnings:
+        click.echo(f"! {warning}")
+    counts = report.counts()
+    told = ", ".join(f"{number} {name}" for name, number in counts.items())
+    click.echo(f"{told}." if report.diff else "Nothing to do.")
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
