@@ -57,13 +57,17 @@ def init_app(app: Flask) -> None:
     from app.probes import blueprint as probes
     from app.providers.api import blueprint as providers
     from app.push.sync import blueprint as sync
+    from app.tasks.api import blueprint as tasks
+    from app.transfer.api import blueprint as transfer
 
     for name, value in SETTINGS.items():
         app.config.setdefault(name, value)
+    # Fields come out as they are declared; the order of a schema's properties means something.
+    app.json.sort_keys = False  # type: ignore[attr-defined]
     api = ErrorPayloadApi(app)
     api.spec.components.security_scheme("bearer", BEARER)
     api.spec.options["security"] = [{"bearer": []}]
-    for blueprint in (accounts, agents, chain, halt, providers, health, sync):
+    for blueprint in (accounts, agents, chain, halt, providers, health, tasks, sync, transfer):
         limiter.limit(lambda: app.config["RATE_LIMIT_API"], key_func=_caller_key)(blueprint)
         # Sessions are checked in the gate, which knows a token from a session.
         csrf.exempt(blueprint)

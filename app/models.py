@@ -6,10 +6,12 @@ from app.changes.models import Change, ConfigState
 from app.core.models import EncryptionCanary
 from app.health.models import ProviderCheck
 from app.providers.models import Provider
+from app.tasks.models import Assignment, Task
 
 __all__ = [
     "Agent",
     "ApiToken",
+    "Assignment",
     "Change",
     "ConfigState",
     "EncryptionCanary",
@@ -18,5 +20,6 @@ __all__ = [
     "Provider",
     "ProviderCheck",
     "SpeechConfig",
+    "Task",
     "User",
 ]

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, object_session, relationship
@@ -66,6 +66,9 @@ class Agent(TrackedRoot, Base):
         cascade="all, delete-orphan",
         order_by="SpeechConfig.capability",
     )
+
+    if TYPE_CHECKING:
+        assignments: Mapped[list[Any]]  # of tasks, whose domain adds them: agents look no higher
 
     @property
     def root_name(self) -> str:

@@ -188,6 +188,14 @@ class FlatStepOut(FlatFields):
     provider = fields.Nested(ProviderBrief, allow_none=True)
 
 
+class TaskBrief(Schema):
+    """A task that the agent has; its schema is at ``/agents/{agent_id}/tasks``."""
+
+    id = fields.Integer()
+    name = fields.String()
+    is_active = fields.Boolean()
+
+
 class AgentOut(FlatStepOut):
     """Row A3."""
 
@@ -204,7 +212,7 @@ class AgentOut(FlatStepOut):
     halted = fields.Boolean()
     halted_reason = fields.String(allow_none=True)
     fallbacks = fields.List(fields.Nested(FlatStepOut))
-    tasks = fields.List(fields.Dict())
+    tasks = fields.List(fields.Nested(TaskBrief))
     warnings = fields.List(fields.String())
     version = fields.Integer()
     created_at = fields.AwareDateTime()
@@ -310,7 +318,7 @@ def dump_agent(
         "halted_reason": halt.halted_reason if halt else None,
         **(steps[0] if steps else _NO_STEP),
         "fallbacks": steps[1:],
-        "tasks": [],
+        "tasks": [_dump_task(assignment) for assignment in agent.assignments],
         "version": agent.version,
         "created_at": agent.created_at.isoformat(),
         "updated_at": agent.updated_at.isoformat(),
@@ -402,6 +410,14 @@ def _provider_brief(provider: Provider) -> dict[str, Any]:
         "name": provider.name,
         "type": provider.type,
         "validation_status": provider.validation_status.value,
+    }
+
+
+def _dump_task(assignment: Any) -> dict[str, Any]:
+    return {
+        "id": assignment.task_id,
+        "name": assignment.task.name,
+        "is_active": assignment.is_active,
     }
 
 

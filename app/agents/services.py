@@ -21,7 +21,8 @@ FIELDS = ("agent_id", "name", "description", "system_prompt", "user_prompt", "me
 
 def list_query(args: dict[str, Any]) -> sa.Select[Any]:
     """Agents by name, then id; ``visible_to`` and ``slugs`` narrow it to what a caller may see."""
-    query = sa.select(Agent).options(selectinload(Agent.llm_configs)).order_by(Agent.name, Agent.id)
+    query = sa.select(Agent).order_by(Agent.name, Agent.id)
+    query = query.options(selectinload(Agent.llm_configs), selectinload(Agent.assignments))
     if args.get("active_only"):
         query = query.where(Agent.is_active)
     if args.get("search"):

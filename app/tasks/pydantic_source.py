@@ -1,0 +1,74 @@
+"""Python source of the Pydantic model that a response schema stands for.
+
+Written by datamodel-code-generator; why, and why not at run time from here: decision 4.
+"""
+
+import json
+import re
+from threading import Lock
+from typing import Any
+
+from app.core.errors import Conflict
+from app.tasks.response_schema import LISTS, MAPS, ONE
+
+_PLAIN = (
+    {"$schema", "$ref", "type", "title", "description", "default", "examples", "enum", "const"}
+    | {"format", "pattern", "minLength", "maxLength"}
+    | {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
+    | {"minItems", "maxItems", "uniqueItems", "minContains", "maxContains"}
+    | {"minProperties", "maxProperties", "required", "dependentRequired"}
+)
+_ONE_AT_A_TIME = Lock()  # the generator keeps state of its own while it works
+
+
+def generate(task_name: str, schema: dict[str, Any]) -> str:
+    """The source, one class per object. Raises Conflict where the schema has no such model."""
+    # 30 MiB that only a process pays in which somebody asks.
+    from datamodel_code_generator import Error
+    from datamodel_code_generator import generate as generate_code
+    from datamodel_code_generator.enums import DataModelType, InputFileType
+    from datamodel_code_generator.format import Formatter, PythonVersion
+    from datamodel_code_generator.parser import LiteralType
+
+    try:
+        with _ONE_AT_A_TIME:
+            source = generate_code(
+                json.dumps(standard_only(schema)),
+                input_file_type=InputFileType.JsonSchema,
+                output_model_type=DataModelType.PydanticV2BaseModel,
+                target_python_version=PythonVersion.PY_311,
+                class_name=class_name(task_name),
+                custom_file_header=f"# What the task {json.dumps(task_name)} answers.",
+                enum_field_as_literal=LiteralType.All,
+                use_annotated=True,
+                field_constraints=True,
+                disable_future_imports=True,
+                formatters=[Formatter.BUILTIN],
+            )
+    except Error as error:
+        raise Conflict(f"No Pydantic model can be made of the schema: {error}") from None
+    return str(source)
+
+
+def class_name(task_name: str) -> str:
+    """``TradeSignalResponse`` for "trade signal"; no class of Pydantic's ends like that."""
+    words = re.findall(r"[A-Za-z0-9]+", task_name)
+    name = "".join(word[0].upper() + word[1:] for word in words)
+    return f"{'Task' if not name or name[0].isdigit() else ''}{name}Response"
+
+
+def standard_only(schema: Any) -> Any:
+    """The schema without extensions: the generator has some of its own that import modules."""
+    if not isinstance(schema, dict):
+        return schema
+    kept: dict[str, Any] = {}
+    for keyword, value in schema.items():
+        if keyword in LISTS and isinstance(value, list):
+            kept[keyword] = [standard_only(subschema) for subschema in value]
+        elif keyword in MAPS:
+            kept[keyword] = {name: standard_only(subschema) for name, subschema in value.items()}
+        elif keyword in ONE:
+            kept[keyword] = standard_only(value)
+        elif keyword in _PLAIN:
+            kept[keyword] = value
+    return kept
