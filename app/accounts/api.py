@@ -24,6 +24,7 @@ from app.accounts.schemas import (
     UserPatch,
     dump_new_token,
 )
+from app.core.db import read_on
 from app.core.rest import MAX_ID, Blueprint, expected_version, paged, with_etag
 
 blueprint = Blueprint("accounts", __name__, description="Users and API tokens")
@@ -131,8 +132,10 @@ class OneToken(MethodView):
 
 
 def _user_response(user: User, status: int = 200) -> Response:
+    read_on()
     return with_etag(UserOut().dump(user), user.version, status)
 
 
 def _token_response(token: ApiToken) -> Response:
+    read_on()
     return with_etag(TokenOut().dump(token), token.version)

@@ -5,11 +5,11 @@ from typing import Any
 from flask import Response, jsonify, request, url_for
 from flask.views import MethodView
 
-from app.accounts.gate import Caller, Permission, current_caller, requires
+from app.accounts.gate import Permission, current_caller, requires
 from app.agents import effective, services
+from app.agents.answers import agent_response, check_visible, visible_agent
 from app.agents.chain import get_agent
 from app.agents.halt import get_red_button
-from app.agents.models import Agent
 from app.agents.provider_configs import ProviderConfigsOut, dump_provider_configs
 from app.agents.schemas import (
     AgentArgs,
@@ -145,7 +145,7 @@ def get_agent_llm(agent_id: str) -> Response:
     """What the agent really gets (row A8), keys under ``secrets:read`` only."""
     caller = current_caller()
     caller.require_agent(agent_id)
-    _check_visible(caller, agent_id)
+    check_visible(caller, agent_id)
     resolved = effective.resolve_agent(agent_id, caller.user_id)
     state = read_state()
     body = dump_resolved(
@@ -164,34 +164,13 @@ def get_agent_config(agent_id: str) -> Response:
     """LLM, TTS and STT of the agent (row A9), keys under ``secrets:read`` only."""
     caller = current_caller()
     caller.require_agent(agent_id)
-    _check_visible(caller, agent_id)
+    check_visible(caller, agent_id)
     configs = effective.resolve_provider_configs(agent_id, caller.user_id)
     response: Response = jsonify(
         dump_provider_configs(configs, reveal=caller.may(Permission.REVEAL))
     )
     response.headers["Cache-Control"] = "no-store"
     return response
-
-
-def agent_response(agent: Agent, warnings: list[str] | None = None, status: int = 200) -> Response:
-    return with_etag(dump_agent(agent, get_red_button(), warnings), agent.version, status)
-
-
-def visible_agent(agent_id: str) -> Agent:
-    """The agent, if the caller may see it. Raises NotFound, Forbidden."""
-    caller = current_caller()
-    caller.require_agent(agent_id)
-    _check_visible(caller, agent_id)
-    return get_agent(agent_id)
-
-
-def _check_visible(caller: Caller, agent_id: str) -> None:
-    """A viewer learns nothing of other people's agents, not even that they exist."""
-    if not caller.owned_only:
-        return
-    agent = get_agent(agent_id)
-    if agent.owner_id not in {None, caller.user_id}:
-        raise NotFound(f"There is no agent '{agent_id[:64]}'.")
 
 
 def _check_fields(data: dict[str, Any]) -> None:

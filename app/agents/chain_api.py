@@ -7,7 +7,7 @@ from flask.views import MethodView
 
 from app.accounts.gate import Permission, current_caller, requires
 from app.agents import chain
-from app.agents.api import visible_agent
+from app.agents.answers import visible_agent
 from app.agents.models import Agent, LLMConfig
 from app.agents.schemas import (
     BulkIn,
@@ -20,6 +20,7 @@ from app.agents.schemas import (
     dump_chain,
     dump_step,
 )
+from app.core.db import read_on
 from app.core.errors import NotFound
 from app.core.rest import MAX_ID, Blueprint, expected_version, with_etag
 
@@ -109,6 +110,7 @@ def replace_primaries(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _chain_response(agent: Agent, warnings: list[str] | None = None) -> Response:
+    read_on()
     body: dict[str, Any] = {"llm_configs": dump_chain(agent), "total": len(agent.llm_configs)}
     return with_etag(body | ({"warnings": warnings} if warnings else {}), agent.version)
 
@@ -116,5 +118,6 @@ def _chain_response(agent: Agent, warnings: list[str] | None = None) -> Response
 def _step_response(
     step: LLMConfig, warnings: list[str] | None = None, status: int = 200
 ) -> Response:
+    read_on()
     body = dump_step(step) | ({"warnings": warnings} if warnings else {})
     return with_etag(body, step.agent.version, status)

@@ -7,7 +7,7 @@ from flask.views import MethodView
 
 from app.accounts.gate import Permission, current_caller, requires
 from app.agents import halt
-from app.agents.api import agent_response
+from app.agents.answers import agent_response
 from app.agents.models import GlobalHalt
 from app.agents.schemas import AgentOut, HaltIn, HaltOut
 from app.core.rest import Blueprint

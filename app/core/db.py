@@ -152,6 +152,14 @@ def start_reading(session: Session) -> None:
     session.connection(execution_options=options)
 
 
+def read_on() -> None:
+    """After a commit, read what the answer needs in a snapshot: any statement would begin a
+    transaction to write, and on SQLite hold the write lock until the answer is sent."""
+    session = db.session()
+    if not session.in_transaction():
+        start_reading(session)
+
+
 def commit() -> None:
     """Commit the session: the only place that does. Raises Conflict or Unavailable."""
     with _translated():

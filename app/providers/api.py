@@ -6,8 +6,10 @@ from flask import Response, url_for
 from flask.views import MethodView
 
 from app.accounts.gate import Permission, current_caller, requires
+from app.core.db import read_on
 from app.core.rest import MAX_ID, Blueprint, expected_version, paged, with_etag
 from app.providers import services
+from app.providers.models import Provider as ProviderRow
 from app.providers.schemas import (
     ModelList,
     ProviderArgs,
@@ -43,7 +45,7 @@ class Providers(MethodView):
         """Register a provider; its check starts at once."""
         current_caller().require_unbound()
         provider = services.create_provider(data)
-        response = with_etag(dump_provider(provider), provider.version, 201)
+        response = _provider_response(provider, 201)
         response.location = url_for("providers.Provider", provider_id=provider.id)
         return response
 
@@ -57,7 +59,7 @@ class Provider(MethodView):
     def get(self, provider_id: int) -> Response:
         """Read one provider."""
         provider = services.get_provider(provider_id)
-        return with_etag(dump_provider(provider), provider.version)
+        return _provider_response(provider)
 
     @requires(Permission.WRITE)
     @blueprint.arguments(ProviderPatch)
@@ -66,7 +68,7 @@ class Provider(MethodView):
         """Change the sent fields."""
         current_caller().require_unbound()
         provider = services.update_provider(provider_id, data, expected_version())
-        return with_etag(dump_provider(provider), provider.version)
+        return _provider_response(provider)
 
     @requires(Permission.WRITE)
     @blueprint.arguments(ProviderPatch)
@@ -75,7 +77,7 @@ class Provider(MethodView):
         """The same as PATCH: only the sent fields change."""
         current_caller().require_unbound()
         provider = services.update_provider(provider_id, data, expected_version())
-        return with_etag(dump_provider(provider), provider.version)
+        return _provider_response(provider)
 
     @requires(Permission.WRITE)
     @blueprint.response(200, ProviderDeleted)
@@ -94,3 +96,8 @@ def list_models(provider_id: int) -> dict[str, Any]:
     """The models that the last good check listed."""
     models = services.get_provider(provider_id).models
     return {"models": models, "total": len(models or [])}
+
+
+def _provider_response(provider: ProviderRow, status: int = 200) -> Response:
+    read_on()
+    return with_etag(dump_provider(provider), provider.version, status)
