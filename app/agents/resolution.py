@@ -49,20 +49,28 @@ def resolve(
         (Source.OWNER_DEFAULT, owner_default),
         (Source.DEFAULT, global_default),
     )
+    passed_over: list[Agent] = []
     for source, candidate in candidates:
-        if candidate is None or not candidate.is_active:
+        if candidate is None:
             continue
-        if steps := usable_steps(candidate):
-            parts = (agent, candidate, red_button, *(step.provider for step in steps))
+        passed_over.append(candidate)
+        if candidate.is_active and (steps := usable_steps(candidate)):
             return Resolved(
                 requested=requested,
                 source=source,
                 agent=candidate,
                 steps=steps,
-                config_version=max(removed_in, *(part.config_rev for part in parts if part)),
+                config_version=max(removed_in, red_button.config_rev, _last_rev(passed_over)),
                 halted_by=find_halt(red_button, agent, candidate),
             )
     return None
+
+
+def _last_rev(agents: list[Agent]) -> int:
+    """The rev that last changed what these agents are made of, what is switched off included."""
+    active = (agent for agent in agents if agent.is_active)
+    providers = (s.provider for agent in active for s in agent.llm_configs if s.enabled)
+    return max(part.config_rev for part in (*agents, *providers))
 
 
 def find_halt(red_button: GlobalHalt, *agents: Agent | None) -> Agent | GlobalHalt | None:
