@@ -54,4 +54,5 @@ class Change(Base):
     entity_id: Mapped[int]
     root: Mapped[str] = mapped_column(sa.String(256))
     operation: Mapped[Operation] = mapped_column(text_enum(Operation))
-    diff: Mapped[dict[str, Any]]
+    # Not JSONB, which forgets the order of keys: a task's schema comes back as it was.
+    diff: Mapped[dict[str, Any]] = mapped_column(sa.JSON())

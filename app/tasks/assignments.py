@@ -66,6 +66,22 @@ def add_assignment(agent: Agent, data: dict[str, Any]) -> Assignment:
     return assignment
 
 
+def replace_assignments(agent: Agent, wanted: dict[int, bool]) -> None:
+    """Make the agent's tasks exactly these, by id, active or not: flushed, not committed."""
+    for assignment in agent.assignments:
+        if assignment.task_id not in wanted:
+            db.session.delete(assignment)
+    flush()
+    db.session.expire(agent, ["assignments"])
+    present = {assignment.task_id: assignment for assignment in agent.assignments}
+    for task_id, is_active in wanted.items():
+        if task_id not in present:
+            add_assignment(agent, {"task_id": task_id, "is_active": is_active})
+        elif present[task_id].is_active != is_active:
+            present[task_id].is_active = is_active
+    flush()
+
+
 def update_assignment(
     agent_id: str, task_id: int, data: dict[str, Any], expected_version: int | None = None
 ) -> Assignment:

@@ -80,13 +80,19 @@ def delete_task(
     _lock_agents_with(task_id)  # before the task, in the order in which `assign` takes them
     task = get_task(task_id, for_update=True)
     check_version(task.version, expected_version)
+    remove_task(task, cascade=cascade)
+    commit()
+
+
+def remove_task(task: Task, *, cascade: bool = False) -> None:
+    """The same within a larger transaction: flushed, not committed."""
     users = used_by(task)
     if users and not cascade:
         raise Conflict(
             f"The task is assigned to: {', '.join(users)}. Add ?cascade=true to take it from them."
         )
     db.session.delete(task)
-    commit()
+    flush()
 
 
 def used_by(task: Task) -> list[str]:

@@ -38,7 +38,7 @@ def upgrade() -> None:
             ),
             nullable=False,
         ),
-        sa.Column("diff", types.Json, nullable=False),
+        sa.Column("diff", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("rev", "seq", name=op.f("pk_changes")),
     )
     with op.batch_alter_table("changes", schema=None) as batch_op:
