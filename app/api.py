@@ -1,21 +1,22 @@
 """The REST API: every domain's blueprint under /api, one error payload, OpenAPI, offline docs."""
 
 import logging
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import swagger_ui_bundle
-from flask import Flask, Response, g, request, send_from_directory
-from flask_limiter import RequestLimit
+from flask import Blueprint, Flask, Response, current_app, g, request, send_from_directory
 from flask_limiter.util import get_remote_address
 from flask_security import current_user
 from flask_smorest import Api
+from flask_smorest.error_handler import ErrorSchema as PlainErrorSchema
+from marshmallow import fields
 from sqlalchemy.exc import DataError, OperationalError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from app.admin.errors import error_page
-from app.core.clock import utcnow
 from app.core.crypto import hash_token
 from app.core.db import db
 from app.core.errors import Invalid, SwitchyardError, Unavailable
@@ -34,8 +35,16 @@ BEARER = {"type": "http", "scheme": "bearer", "description": "An API token"}
 SWAGGER_UI = next(Path(swagger_ui_bundle.__file__).parent.glob("vendor/swagger-ui-*"))
 
 
+class ErrorSchema(PlainErrorSchema):
+    """The one error payload, for the documentation."""
+
+    request_id = fields.String(metadata={"description": "What the log has it under"})
+
+
 class ErrorPayloadApi(Api):
     """flask-smorest's error payload plus the request id, for /api: the admin answers in HTML."""
+
+    ERROR_SCHEMA = ErrorSchema
 
     def handle_http_exception(self, error: HTTPException) -> Any:
         if not request.path.startswith("/api"):
@@ -68,7 +77,7 @@ def init_app(app: Flask) -> None:
     api.spec.components.security_scheme("bearer", BEARER)
     api.spec.options["security"] = [{"bearer": []}]
     for blueprint in (accounts, agents, chain, halt, providers, health, tasks, sync, transfer):
-        limiter.limit(lambda: app.config["RATE_LIMIT_API"], key_func=_caller_key)(blueprint)
+        _limit(blueprint)
         # Sessions are checked in the gate, which knows a token from a session.
         csrf.exempt(blueprint)
         api.register_blueprint(blueprint, url_prefix="/api")
@@ -79,6 +88,12 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
     app.add_url_rule("/api/docs", "docs", _docs)
     app.add_url_rule("/api/docs/<path:filename>", "docs_asset", _docs_asset)
+
+
+@cache
+def _limit(blueprint: Blueprint) -> None:
+    """Once a process, not once an app: each further time would count every request once more."""
+    limiter.limit(lambda: current_app.config["RATE_LIMIT_API"], key_func=_caller_key)(blueprint)
 
 
 def _caller_key() -> str:
@@ -136,9 +151,6 @@ def _headers_of(error: HTTPException) -> dict[str, str]:
     found = {name: value for name, value in error.get_headers() if name in keep}
     if error.code == 401:
         found.setdefault("WWW-Authenticate", "Bearer")
-    limit: RequestLimit | None = limiter.current_limit if error.code == 429 else None
-    if limit is not None:
-        found.setdefault("Retry-After", str(max(1, round(limit.reset_at - utcnow().timestamp()))))
     return found
 
 

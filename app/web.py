@@ -9,6 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.accounts import login
 from app.core.actor import set_actor
+from app.core.clock import utcnow
 from app.core.db import db, start_reading
 from app.extensions import csrf, limiter, migrate
 
@@ -65,6 +66,9 @@ def _finish(response: Response) -> Response:
         response.headers.setdefault(name, value)
     if request.path.startswith("/api/"):
         response.headers.setdefault("Cache-Control", "no-store")
+    if response.status_code == 429 and (limit := limiter.current_limit) is not None:
+        seconds = max(1, round(limit.reset_at - utcnow().timestamp()))
+        response.headers.setdefault("Retry-After", str(seconds))
     return response
 
 

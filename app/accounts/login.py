@@ -1,8 +1,10 @@
 """Signing in with Flask-Security: sessions, password hashing, throttling."""
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
-from flask import Flask, request
+from flask import Flask, current_app, request
 from flask_limiter.util import get_remote_address
 from flask_security import RoleMixin, SQLAlchemyUserDatastore
 
@@ -35,10 +37,18 @@ def init_app(app: Flask) -> None:
     # sockets too, outside the snapshot that a read gets.
     security.principal.identity_loaders.clear()
     views: dict[str, Any] = app.view_functions
-    throttle = limiter.limit(
-        lambda: app.config["RATE_LIMIT_LOGIN"], key_func=_account_and_address, methods=["POST"]
+    views["security.login"] = _throttled(views["security.login"])
+
+
+@cache
+def _throttled(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Once a process, not once an app: each further time would count every login once more."""
+    throttle: Callable[..., Callable[..., Any]] = limiter.limit(
+        lambda: current_app.config["RATE_LIMIT_LOGIN"],
+        key_func=_account_and_address,
+        methods=["POST"],
     )
-    views["security.login"] = throttle(views["security.login"])
+    return throttle(view)
 
 
 def _account_and_address() -> str:

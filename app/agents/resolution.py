@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.agents.models import Agent, GlobalHalt, LLMConfig, SpeechConfig
+from app.changes.tracker import TrackedRoot
 from app.core.crypto import origin_of
 from app.providers.keys import EffectiveKey
 from app.providers.models import Capability
@@ -69,8 +70,9 @@ def resolve(
 def _last_rev(agents: list[Agent]) -> int:
     """The rev that last changed what these agents are made of, what is switched off included."""
     active = (agent for agent in agents if agent.is_active)
-    providers = (s.provider for agent in active for s in agent.llm_configs if s.enabled)
-    return max(part.config_rev for part in (*agents, *providers))
+    parts: list[TrackedRoot] = [*agents]
+    parts += [s.provider for agent in active for s in agent.llm_configs if s.enabled]
+    return max(part.config_rev for part in parts)
 
 
 def find_halt(red_button: GlobalHalt, *agents: Agent | None) -> Agent | GlobalHalt | None:
