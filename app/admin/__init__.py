@@ -17,8 +17,9 @@ blueprint = Blueprint(
 
 def init_app(app: Flask, index_view: AdminIndexView) -> None:
     """Put the admin interface under /admin/, ``index_view`` first in its menu."""
+    from app.accounts.gate import Permission
     from app.admin import policy
-    from app.admin.gate import Permission, may, signed_in
+    from app.admin.gate import may
     from app.agents.admin import AgentView
     from app.agents.models import Agent
     from app.changes.admin import HistoryView
@@ -40,4 +41,4 @@ def init_app(app: Flask, index_view: AdminIndexView) -> None:
 
     @app.context_processor
     def furniture() -> dict[str, Any]:
-        return {"may": may, "Permission": Permission, "signed_in": signed_in}
+        return {"may": may, "Permission": Permission}

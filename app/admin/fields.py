@@ -1,7 +1,7 @@
 """Form fields, and the two ways between a form and the REST schemas: data out, errors back."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from flask_admin.form import BaseForm
@@ -18,6 +18,7 @@ from wtforms import (
     StringField,
     TextAreaField,
 )
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Optional, ValidationError
 from wtforms.widgets import HiddenInput, NumberInput
 
@@ -94,6 +95,11 @@ class ChoiceField(SelectField):
 
     def __init__(self, label: str, **kwargs: Any) -> None:
         super().__init__(label, coerce=_id_or_none, **kwargs)
+
+
+def choices(pairs: Iterable[tuple[object, str]]) -> list[SelectChoice]:
+    """Values with their labels, as a select wants them."""
+    return [SelectChoice(str(value), label) for value, label in pairs]
 
 
 class JsonField(TextAreaField):
@@ -179,7 +185,8 @@ def _find(form: Form, path: tuple[str, ...]) -> Field | None:
         index, *rest = rest
         entry = field.entries[int(index)] if int(index) < len(field.entries) else None
         return _find(entry.form, tuple(rest)) if entry is not None and rest else None
-    return field if not rest else None
+    # Beside a hidden field nobody would see it.
+    return field if not rest and not isinstance(field, IdField) else None
 
 
 def _leaves(form: Form) -> Iterator[tuple[str, Field]]:
@@ -195,8 +202,7 @@ def _shown(field: Field) -> str:
         rows = ["; ".join(_row(entry.form)) for entry in field.entries]
         return "\n".join(f"{number}. {row}" for number, row in enumerate(rows, 1))
     if isinstance(field, SelectField):
-        chosen = (label for value, label, *_ in field.iter_choices() if value == field.data)
-        return str(next(chosen, ""))
+        return str(next((choice.label for choice in field.iter_choices() if choice.selected), ""))
     if isinstance(field, BooleanField):
         return "yes" if field.data else "no"
     if isinstance(field, JsonField):

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 from flask_admin.model.template import macro
 from marshmallow import fields, validate
 from wtforms import BooleanField, FieldList, Form, FormField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired
 
 from app.accounts.services import list_users
@@ -21,6 +22,7 @@ from app.admin.fields import (
     RealField,
     ResourceForm,
     WholeField,
+    choices,
     key_payload,
 )
 from app.agents import services
@@ -43,13 +45,14 @@ def providers() -> list[Provider]:
     return found
 
 
-def _provider_choices() -> list[tuple[Any, str]]:
-    named = [(p.id, p.name if p.is_active else f"{p.name} (inactive)") for p in providers()]
-    return [("", "Choose a provider"), *named]
+def _provider_choices() -> list[SelectChoice]:
+    named = ((p.id, p.name if p.is_active else f"{p.name} (inactive)") for p in providers())
+    return choices([("", "Choose a provider"), *named])
 
 
-def _owner_choices() -> list[tuple[Any, str]]:
-    return [("", "Nobody: everyone may see it"), *((u.id, u.email) for u in list_users())]
+def _owner_choices() -> list[SelectChoice]:
+    people = ((user.id, user.email) for user in list_users())
+    return choices([("", "Nobody: everyone may see it"), *people])
 
 
 class StepForm(Form):

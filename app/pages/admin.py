@@ -3,7 +3,8 @@
 from flask import g
 from flask_admin import AdminIndexView, expose
 
-from app.admin.gate import Gate, Permission, may
+from app.accounts.gate import Permission
+from app.admin.gate import Gate, may
 from app.changes.services import list_latest
 from app.pages import overview
 

@@ -1,7 +1,7 @@
 """What the overview tells: counts, what needs attention, the first steps. Reads only."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import selectinload
@@ -135,7 +135,7 @@ def _unserved(visible_to: int | None) -> Iterator[Attention]:
         yield Attention("warning", "agent", agent.id, agent.name, reason)
 
 
-def _visible(query: sa.Select, visible_to: int | None) -> sa.Select:  # type: ignore[type-arg]
+def _visible(query: sa.Select[Any], visible_to: int | None) -> sa.Select[Any]:
     if visible_to is None:
         return query
     return query.where(sa.or_(Agent.owner_id.is_(None), Agent.owner_id == visible_to))

@@ -6,7 +6,14 @@ from flask_admin.model.template import macro
 from wtforms import BooleanField, SelectField
 
 from app.admin.base import ResourceView
-from app.admin.fields import JsonField, KeyField, LineField, ResourceForm, key_payload
+from app.admin.fields import (
+    JsonField,
+    KeyField,
+    LineField,
+    ResourceForm,
+    choices,
+    key_payload,
+)
 from app.providers import services
 from app.providers.adapters import find_adapter
 from app.providers.models import Capability, Provider
@@ -17,7 +24,7 @@ class ProviderForm(ResourceForm):
     """A provider as it is entered."""
 
     name = LineField("Name")
-    type = SelectField("Type", choices=services.type_choices)
+    type = SelectField("Type", choices=lambda: choices(services.type_choices()))
     base_url = LineField("Base URL", render_kw={"inputmode": "url", "spellcheck": "false"})
     api_key = KeyField("API key")
     clear_api_key = BooleanField("Clear the stored key")
@@ -100,7 +107,7 @@ class ProviderView(ResourceView):
     def edit_form(self, obj: Any = None) -> ProviderForm:
         form: ProviderForm = super().edit_form(obj)
         form.capability = obj.capability
-        form.type.choices = services.type_choices(obj.capability)
+        form.type.choices = choices(services.type_choices(obj.capability))
         return form
 
     def render(self, template: str, **kwargs: Any) -> str:
