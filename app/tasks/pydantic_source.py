@@ -47,7 +47,7 @@ def generate(task_name: str, schema: dict[str, Any]) -> str:
             )
     except Error as error:
         raise Conflict(f"No Pydantic model can be made of the schema: {error}") from None
-    return str(source)
+    return f"{str(source).rstrip()}\n"
 
 
 def class_name(task_name: str) -> str:

@@ -33,6 +33,8 @@ LISTS = {"allOf", "anyOf", "oneOf", "prefixItems", "items"}
 MAPS = {"properties", "patternProperties", "dependentSchemas", "dependencies", "$defs"}
 MAPS |= {"definitions"}  # where draft 7 has its $defs
 """The keywords that hold one subschema, a list of them, or a mapping of names to them."""
+_LONG = ("enum", "const", "required", "dependentRequired", "dependencies")
+"""Keywords whose length is work too: each value is compared, each name may be an error."""
 _MOVING = ("$dynamicRef", "$recursiveRef", "$id")
 """Keywords that let a reference mean another place than it says."""
 
@@ -42,6 +44,8 @@ class Size:
     """What a schema amounts to with its references followed."""
 
     subschemas: int = 0
+    weight: int = 0
+    """Roughly, how many comparisons one value may cost."""
     pattern_cost: int = 0
     chooses: bool = False
     """It has an anyOf or oneOf: one error in there is all errors of all branches."""
@@ -73,10 +77,17 @@ def measure(schema: dict[str, Any]) -> Size:
     return size
 
 
-def validator_of(schema: dict[str, Any]) -> jsonschema_rs.Validator:
-    """What checks samples: formats too, patterns in linear time, nothing fetched from anywhere."""
+def validator_of(schema: dict[str, Any], mask: str | None = None) -> jsonschema_rs.Validator:
+    """What checks samples: formats too, patterns in linear time, nothing fetched from anywhere.
+
+    ``mask`` stands in its messages for the values that they are about.
+    """
     return jsonschema_rs.validator_for(
-        schema, validate_formats=True, pattern_options=LINEAR, retriever=_fetch_nothing
+        schema,
+        mask=mask,
+        validate_formats=True,
+        pattern_options=LINEAR,
+        retriever=_fetch_nothing,
     )
 
 
@@ -115,6 +126,7 @@ def _visit(schema: Any, path: str, walk: _Walk) -> None:
         raise refuse(path, f"nested more than {MAX_DEPTH} levels deep")
     if not isinstance(schema, dict):
         return  # true or false
+    walk.size.weight += 1 + len(json.dumps([schema[name] for name in _LONG if name in schema])) // 4
     _check_patterns(schema, path, walk.size)
     walk.size.chooses |= "anyOf" in schema or "oneOf" in schema
     for name in _MOVING:

@@ -11,8 +11,10 @@ from app.tasks.response_schema import json_path, measure, shorten, validator_of
 
 MAX_BYTES = 64 * 1024
 MAX_ERRORS = 50
+LONG = 8 * 1024
+"""The errors of a longer sample do not repeat its values: every one might repeat all of it."""
 MAX_CHECKS = 200_000
-"""Subschemas times values: more would take seconds, or gigabytes of errors."""
+"""A schema's weight times the values: more would take seconds, or gigabytes of errors."""
 MANY_CHECKS = 20_000
 """From here on the first error has to do, and where branches make even that large, none."""
 
@@ -21,13 +23,14 @@ Error = dict[str, str]
 
 def check_sample(schema: dict[str, Any], sample: Any) -> list[Error]:
     """What is wrong with a sample, each with its path (at most 50). Raises Invalid if too large."""
-    if len(json.dumps(sample, ensure_ascii=False).encode()) > MAX_BYTES:
+    length = len(json.dumps(sample, ensure_ascii=False).encode())
+    if length > MAX_BYTES:
         raise Invalid.field("sample", f"Larger than {MAX_BYTES // 1024} KiB.")
     size = measure(schema)
-    checks = size.subschemas * _count(sample)
+    checks = size.weight * _count(sample)
     if checks > MAX_CHECKS:
         raise Invalid.field("sample", "Too many values for a schema as large as this one.")
-    validator = validator_of(schema)
+    validator = validator_of(schema, mask="the value" if length > LONG else None)
     if validator.is_valid(sample):
         return []
     if checks > MANY_CHECKS and size.chooses:
