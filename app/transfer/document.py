@@ -39,6 +39,16 @@ class KeyMarker(fields.Field[Any]):
             raise ValidationError(f"A key is not imported: write '{KEY_IS_SET}' or null.")
 
 
+class FreeForm(fields.Dict):
+    """What people fill freely, in one order on every database: PostgreSQL keeps none."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(keys=fields.String(), **kwargs)
+
+    def _serialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return _in_order(super()._serialize(value, *args, **kwargs))
+
+
 class ItemSchema(StrictSchema):
     """An item of a section, or a part of one."""
 
@@ -140,9 +150,8 @@ def missing_keys(wanted: Document, after: Document, shapes: Iterable[Shape]) -> 
 
 def alike(name: str, one: Item, other: Item) -> bool:
     """Whether two items say the same in a field, whatever they say about keys."""
-    leaves = [flatten(item[name], name).items() for item in (one, other)]
-    said, also = ({p: v for p, v in part if not p.endswith(".api_key")} for part in leaves)
-    return said == also
+    differing = _changed({name: one[name]}, {name: other[name]})
+    return all(path.endswith(".api_key") for path in differing)
 
 
 def flatten(value: Any, path: str = "") -> dict[str, Any]:
@@ -156,10 +165,24 @@ def flatten(value: Any, path: str = "") -> dict[str, Any]:
     return {leaf: it for name, part in inner for leaf, it in flatten(part, name).items()}
 
 
+def _in_order(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _in_order(value[name]) for name in sorted(value)}
+    return [_in_order(it) for it in value] if isinstance(value, list) else value
+
+
 def _changed(old: Item, new: Item) -> dict[str, list[Any]]:
     was, now = flatten(old), flatten(new)
     paths = dict.fromkeys([*was, *now])
-    return {it: [was.get(it), now.get(it)] for it in paths if was.get(it) != now.get(it)}
+    pairs = ((path, was.get(path), now.get(path)) for path in paths)
+    return {path: [old, new] for path, old, new in pairs if not _same(old, new)}
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal, in the same order: a model writes its answer in the order of its schema."""
+    return bool(one == other) and (
+        not isinstance(one, Mapping) or json.dumps(one) == json.dumps(other)
+    )
 
 
 def _by_path(errors: Mapping[Any, Any], path: str = "") -> dict[str, list[str]]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from app.agents.services import lock_defaults
 from app.changes.models import Change
 from app.changes.services import list_changes_of
-from app.core.db import commit, db, flush
+from app.core.db import commit, db, flush, read_on
 from app.core.errors import Invalid
 from app.transfer.history import PARTS_OF_AGENTS
 from app.transfer.restorers import RESTORERS, Wish
@@ -45,6 +45,7 @@ def restore(
     flush()
     before = row.root.config_rev
     commit()
+    read_on()
     db.session.refresh(row.root)
     now = row.root.config_rev
     return Restored(now if now > before else None, entity, row.id, row.root.root_name, warnings)

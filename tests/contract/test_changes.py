@@ -423,3 +423,31 @@ def test_who_may_restore(
     assert api("POST", path, body).status_code == 200
     api("PATCH", "/agents/analyst", {"name": "Other"})
     assert api("POST", path, body, token=writer).status_code == 200
+
+
+def test_tasks_and_who_has_them_go_back(
+    api: Api, analyst: dict[str, Any], rev: Callable[[], int]
+) -> None:
+    schema = {"zeta": {"type": "string"}, "alpha": {"type": "number"}}
+    task = api("POST", "/tasks", {"name": "classify", "response_schema": schema}).json
+    assigned = api("POST", "/agents/analyst/tasks", {"task_id": task["id"], "is_active": False})
+    assert assigned.status_code == 201
+    good, before = rev(), api("GET", "/agents/analyst").json
+    api("PATCH", f"/tasks/{task['id']}", {"name": "other", "response_schema": None})
+    restore(api, good, entity="task", entity_id=task["id"])
+    again = api("GET", f"/tasks/{task['id']}").json
+    assert (again["name"], again["response_schema"]) == ("classify", task["response_schema"])
+    assert list(again["response_schema"]["properties"]) == ["zeta", "alpha"]
+    assignment = api("GET", "/changes?entity=assignment").json["changes"][0]
+
+    api("DELETE", f"/agents/analyst/tasks/{task['id']}")
+    restore(api, good, entity="assignment", entity_id=assignment["entity_id"])
+    assert api("GET", "/agents/analyst").json["tasks"] == before["tasks"]
+
+    api("DELETE", f"/tasks/{task['id']}?cascade=true")
+    restored = restore(api, good, entity="agent", entity_id=analyst["id"])
+    assert restored["warnings"] == ["It does not get the task classify back: that is deleted."]
+    restored = restore(api, good, entity="task", entity_id=task["id"])
+    restore(api, good, entity="agent", entity_id=analyst["id"])
+    expected = [{**before["tasks"][0], "id": restored["entity_id"]}]
+    assert api("GET", "/agents/analyst").json["tasks"] == expected

@@ -5,13 +5,16 @@ from collections.abc import Mapping
 from app.transfer.restorers.agents import restore_agent, restore_speech, restore_step
 from app.transfer.restorers.base import Restorer, Wish
 from app.transfer.restorers.providers import restore_provider
+from app.transfer.restorers.tasks import restore_assignment, restore_task
 
 __all__ = ["RESTORERS", "Wish"]
 
 RESTORERS: Mapping[str, Restorer] = {
     "agent": restore_agent,
+    "assignment": restore_assignment,
     "llm_config": restore_step,
     "provider": restore_provider,
     "speech_config": restore_speech,
+    "task": restore_task,
 }
 """By entity. Accounts are left out: a restored role or token would open what was closed."""

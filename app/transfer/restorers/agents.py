@@ -20,7 +20,9 @@ from app.core.db import db
 from app.core.errors import Conflict, Forbidden
 from app.core.versions import check_version
 from app.providers.models import Capability, Provider
-from app.transfer.restorers.base import Wish, is_still_there, key_warnings, past_of
+from app.tasks.assignments import replace_assignments
+from app.tasks.models import Assignment, Task
+from app.transfer.restorers.base import Wish, find_today, is_still_there, key_warnings, past_of
 
 OWN_FIELDS = ("agent_id", "name", "description", "system_prompt", "user_prompt", "is_active")
 STEP_FIELDS = ("model_name", "endpoint", *CLEARED_TO, "enabled")
@@ -40,32 +42,27 @@ def restore_agent(wish: Wish) -> tuple[Any, list[str]]:
     row = None if past.ended else row
     if row is not None:
         check_version(row.version, wish.expected_version)
-    owner, warnings = _owner_of(past, wish)
-    if owner != (row.owner_id if row else None) and not wish.may_give_away:
-        raise Forbidden("To give the agent to another owner needs the permission to administer.")
+    owner, warnings = _owner_of(past, row, wish)
     steps = _parts_of(LLMConfig, row.llm_configs if row else (), wish)
     voices = _parts_of(SpeechConfig, row.speech_configs if row else (), wish)
-    data = {name: past.image.get(name) for name in OWN_FIELDS}
-    data |= {"metadata_": past.image.get("metadata") or {}, "owner_id": owner}
-    lost_owner = owner is None and past.image.get("owner_id") is not None
-    data["is_default"] = bool(past.image.get("is_default")) and not lost_owner
+    tasks, lost = _tasks_of(row, wish)
+    data = _own_fields(past, owner) | _voices(voices, wish.rev)
     data["llm_configs"] = [_item(step, wish.rev) for step in steps]
-    data |= _voices(voices, wish.rev)
-    if data["is_default"]:
-        warnings += _default_warnings(owner, row)
+    warnings += _default_warnings(owner, row) if data["is_default"] else []
     if row is None:
         row, found = services.add_agent(data)
         _halt_again(row, wish)
     else:
         found = services.change_agent(row, data)
-    return row, warnings + found + _part_warnings(row, steps, voices)
+    replace_assignments(row, tasks)
+    return row, warnings + lost + found + _part_warnings(row, steps, voices)
 
 
 def restore_step(wish: Wish) -> tuple[Any, list[str]]:
     """One step of a chain; a removed one goes back to its place among the present ones."""
     row = db.session.get(LLMConfig, wish.entity_id)
     past = past_of(wish, row)
-    agent = _agent_of(past, wish)
+    agent = agent_of(past, wish)
     step = Part(None if past.ended else row, past)
     items: list[dict[str, Any]] = [
         {"id": other.id} for other in agent.llm_configs if other is not step.row
@@ -81,7 +78,7 @@ def restore_speech(wish: Wish) -> tuple[Any, list[str]]:
     """How the agent spoke, or listened."""
     row = db.session.get(SpeechConfig, wish.entity_id)
     past = past_of(wish, row)
-    agent = _agent_of(past, wish)
+    agent = agent_of(past, wish)
     voice = Part(None if past.ended else row, past)
     capability = Capability(past.image["capability"])
     field = FIELD_OF[capability]
@@ -90,14 +87,28 @@ def restore_speech(wish: Wish) -> tuple[Any, list[str]]:
     return restored, key_warnings("The voice", past, restored.api_key_set)
 
 
-def _owner_of(past: Past, wish: Wish) -> tuple[int | None, list[str]]:
-    owner_id = past.image.get("owner_id")
-    if owner_id is None or is_still_there(User, owner_id, wish.rev):
-        return owner_id, []
-    return None, ["Its owner's account is gone: it belongs to nobody, and is nobody's default."]
+def _own_fields(past: Past, owner: int | None) -> dict[str, Any]:
+    image = past.image
+    data = {name: image.get(name) for name in OWN_FIELDS}
+    data |= {"metadata_": image.get("metadata") or {}, "owner_id": owner}
+    # Without its owner it would become everybody's default.
+    data["is_default"] = image.get("is_default") is True and image.get("owner_id") == owner
+    return data
 
 
-def _agent_of(past: Past, wish: Wish) -> Agent:
+def _owner_of(past: Past, row: Agent | None, wish: Wish) -> tuple[int | None, list[str]]:
+    """Who is to own it, with a warning. Raises Forbidden where the caller may not decide that."""
+    owner_id: int | None = past.image.get("owner_id")
+    warnings: list[str] = []
+    if owner_id is not None and not is_still_there(User, owner_id, wish.rev):
+        owner_id = None
+        warnings.append("Its owner's account is gone: it belongs to nobody now.")
+    if owner_id != (row.owner_id if row else None) and not wish.may_give_away:
+        raise Forbidden("To give the agent to another owner needs the permission to administer.")
+    return owner_id, warnings
+
+
+def agent_of(past: Past, wish: Wish) -> Agent:
     """The agent that the part belonged to, locked. Raises Conflict where it is gone."""
     agent_pk = past.image["agent_id"]
     agent = db.session.get(Agent, agent_pk, with_for_update=True)
@@ -146,15 +157,23 @@ def _voices(voices: list[Part], rev: int) -> dict[str, Any]:
 
 
 def _provider_id(provider_id: int, rev: int) -> int:
-    """The provider of that time, or the one that has its name by now. Raises Conflict."""
-    if is_still_there(Provider, provider_id, rev):
-        return provider_id
-    past = find_past("provider", provider_id, rev, None)
-    name = past.image["name"] if past else f"number {provider_id}"
-    found = db.session.scalar(sa.select(Provider.id).where(Provider.name == name))
+    found, name = find_today(Provider, provider_id, rev)
     if found is None:
         raise Conflict(f"The provider that it used, {name}, is deleted: restore it first.")
     return found
+
+
+def _tasks_of(row: Agent | None, wish: Wish) -> tuple[dict[int, bool], list[str]]:
+    """The tasks that the agent had; one that is deleted since is left out, and named."""
+    wanted: dict[int, bool] = {}
+    warnings: list[str] = []
+    for part in _parts_of(Assignment, row.assignments if row else (), wish):
+        found, name = find_today(Task, part.past.image["task_id"], wish.rev)
+        if found is None:
+            warnings.append(f"It does not get the task {name} back: that is deleted.")
+        else:
+            wanted[found] = part.past.image["is_active"]
+    return wanted, warnings
 
 
 def _default_warnings(owner: int | None, row: Agent | None) -> list[str]:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import sqlalchemy as sa
+
 from app.changes.services import Past, find_past
 from app.changes.tracker import Tracked, image_of
 from app.core.db import db
@@ -40,6 +42,15 @@ def is_still_there(model: type[Any], row_id: int, rev: int) -> bool:
     row = db.session.get(model, row_id)
     past = find_past(model.entity, row_id, rev, image_of(row) if row else None)
     return past is not None and not past.ended
+
+
+def find_today(model: type[Any], row_id: int, rev: int) -> tuple[int | None, str]:
+    """The id today of what had this id then, or of what has its name by now, and that name."""
+    if is_still_there(model, row_id, rev):
+        return row_id, db.session.get_one(model, row_id).name
+    past = find_past(model.entity, row_id, rev, None)
+    name = past.image["name"] if past else f"number {row_id}"
+    return db.session.scalar(sa.select(model.id).where(model.name == name)), name
 
 
 def key_warnings(what: str, past: Past, has_key: bool) -> list[str]:

@@ -1,4 +1,4 @@
-"""Agents with their chains and voices in a configuration document."""
+"""Agents with their chains, voices and tasks in a configuration document."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,8 +20,9 @@ from app.core.db import db
 from app.core.errors import Invalid
 from app.core.rest import Flag, Schema, Text
 from app.providers.models import Capability, Provider
-from app.transfer.document import Item, ItemSchema, KeyMarker
+from app.transfer.document import FreeForm, Item, ItemSchema, KeyMarker
 from app.transfer.sections.base import Rows, Section, by_name
+from app.transfer.sections.tasks import AssignedItem, write_assigned
 
 STEP_DEFAULTS: Item = {
     "endpoint": None,
@@ -42,6 +43,7 @@ class StepItem(ItemSchema, LLMConfigFields):
     # The dot: read from the row's provider, written below "provider" in what is loaded.
     provider = Text(min_length=1, max_length=128, required=True, attribute="provider.name")
     model_name = Text(min_length=1, max_length=256, required=True)
+    metadata_ = FreeForm(data_key="metadata")
     api_key = KeyMarker()  # type: ignore[assignment]  # a marker in a key's place
 
     @post_load
@@ -55,7 +57,7 @@ class SpeechItem(ItemSchema):
     """How an agent speaks or listens."""
 
     provider = Text(min_length=1, max_length=128, required=True, attribute="provider.name")
-    settings = fields.Dict(keys=fields.String(), load_default=dict)
+    settings = FreeForm(load_default=dict)
     api_key = KeyMarker()
 
 
@@ -70,10 +72,11 @@ class AgentItem(ItemSchema):
     owner = Text(min_length=1, max_length=254, allow_none=True)
     is_default = Flag()
     is_active = Flag()
-    metadata_ = fields.Dict(keys=fields.String(), data_key="metadata")
+    metadata_ = FreeForm(data_key="metadata")
     llm_configs = fields.List(fields.Nested(StepItem), validate=validate.Length(max=MAX_STEPS))
     tts = fields.Nested(SpeechItem, allow_none=True)
     stt = fields.Nested(SpeechItem, allow_none=True)
+    tasks = fields.List(fields.Nested(AssignedItem))
 
 
 class Agents(Section):
@@ -86,7 +89,8 @@ class Agents(Section):
 
     def load_rows(self, *, for_update: bool = False) -> Rows:
         query = sa.select(Agent).order_by(Agent.id)
-        query = query.options(selectinload(Agent.llm_configs), selectinload(Agent.speech_configs))
+        parts: tuple[Any, ...] = (Agent.llm_configs, Agent.speech_configs, Agent.assignments)
+        query = query.options(*map(selectinload, parts))
         query = query.with_for_update(key_share=True) if for_update else query
         return by_name(db.session.scalars(query), self.key)
 
@@ -98,11 +102,16 @@ class Agents(Section):
     def create(self, data: Item) -> list[str]:
         self.check_new(data)
         with _paths_of_the_document():
-            return services.add_agent(_for_services(data, ()))[1]
+            row, warnings = services.add_agent(_for_services(data, ()))
+        write_assigned(row, data.get("tasks", []))
+        return warnings
 
     def update(self, row: Any, data: Item) -> list[str]:
         with _paths_of_the_document():
-            return services.change_agent(row, _for_services(data, row.llm_configs))
+            warnings = services.change_agent(row, _for_services(data, row.llm_configs))
+        if "tasks" in data:
+            write_assigned(row, data["tasks"])
+        return warnings
 
     def delete(self, row: Any) -> None:
         services.remove_agent(row)
@@ -150,12 +159,14 @@ def _readable(agent: Agent, emails: Mapping[int, str]) -> Item:
     own = {name: getattr(agent, name) for name in (*services.FIELDS, "is_default", "is_active")}
     voices = {name: find_speech(agent, capability) for name, capability in VOICES.items()}
     owner = emails.get(agent.owner_id) if agent.owner_id is not None else None
-    return {**own, "owner": owner, "llm_configs": agent.llm_configs, **voices}
+    tasks = sorted(agent.assignments, key=lambda assignment: assignment.task.name)
+    parts = {"llm_configs": agent.llm_configs, **voices, "tasks": tasks}
+    return {**own, "owner": owner, **parts}
 
 
 def _for_services(data: Item, steps: Iterable[LLMConfig]) -> Item:
     """The item as the services take it: ids instead of names, steps matched with present ones."""
-    data = dict(data)
+    data = {name: value for name, value in data.items() if name != "tasks"}
     if "owner" in data:
         data["owner_id"] = _owner_id(data.pop("owner"))
     if "llm_configs" in data:

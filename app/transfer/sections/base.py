@@ -19,7 +19,7 @@ class Section(ABC):
     key: ClassVar[str]
     """The field that tells its items apart."""
     item: ClassVar[type[Schema]]
-    needed: ClassVar[tuple[str, ...]]
+    needed: ClassVar[tuple[str, ...]] = ()
     """The fields that a new item must have."""
 
     @property

@@ -10,7 +10,7 @@ from app.core.rest import Text
 from app.providers import services
 from app.providers.models import Provider
 from app.providers.schemas import ProviderPatch
-from app.transfer.document import Item, ItemSchema, KeyMarker
+from app.transfer.document import FreeForm, Item, ItemSchema, KeyMarker
 from app.transfer.sections.base import Rows, Section, by_name
 
 
@@ -18,6 +18,7 @@ class ProviderItem(ItemSchema, ProviderPatch):
     """A provider as it stands in a document."""
 
     name = Text(min_length=1, max_length=128, required=True)
+    options = FreeForm()
     api_key = KeyMarker()  # type: ignore[assignment]  # a marker in a key's place
 
 
