@@ -1,7 +1,7 @@
 """The marshmallow fields of agents: prices and slugs."""
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from marshmallow import ValidationError, fields
@@ -9,6 +9,8 @@ from marshmallow import ValidationError, fields
 from app.core.db import plain
 
 SLUG = re.compile(r"^[a-z0-9-]{1,64}\Z")
+# Decimal itself takes "1_000", other scripts' digits, and exponents that fill the memory.
+DECIMAL = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
 RESERVED_SLUGS = frozenset({"current"})
 
 
@@ -18,16 +20,14 @@ class Price(fields.String):
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ValidationError("Not a decimal number.")
-        try:
-            amount = Decimal(str(value))
-        except InvalidOperation:
-            raise ValidationError("Not a decimal number.") from None
-        if not amount.is_finite() or not 0 <= amount <= 1_000_000:
+        if not DECIMAL.fullmatch(str(value)):
+            raise ValidationError("Not a decimal number.")
+        amount = Decimal(str(value))
+        if not 0 <= amount <= 1_000_000:
             raise ValidationError("Must be from 0 to 1000000.")
-        amount = plain(amount)
         if -int(amount.as_tuple().exponent) > 18:
             raise ValidationError("At most 18 decimal places.")
-        return amount
+        return plain(amount)
 
     def _serialize(self, value: Any, *args: Any, **kwargs: Any) -> str | None:
         return None if value is None else format(value, "f")
