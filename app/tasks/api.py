@@ -7,9 +7,10 @@ from flask.views import MethodView
 
 from app.accounts.gate import Permission, current_caller, requires
 from app.agents.answers import visible_agent
+from app.core.db import read_on
 from app.core.rest import MAX_ID, Blueprint, PageArgs, expected_version, paged, with_etag
 from app.tasks import assignments, services
-from app.tasks.models import Assignment
+from app.tasks.models import Assignment, Task
 from app.tasks.schemas import (
     AgentTasks,
     AssignmentArgs,
@@ -54,8 +55,9 @@ class Tasks(MethodView):
     @blueprint.alt_response(409, description="The name is taken")
     def post(self, data: dict[str, Any]) -> Response:
         """Create a task; its schema may be JSON Schema or the short form."""
+        current_caller().require_unbound()
         task = services.create_task(data)
-        response = with_etag(dump_task(task), task.version, 201)
+        response = _task_response(task, 201)
         response.location = url_for("tasks.OneTask", task_id=task.id)
         return response
 
@@ -68,24 +70,23 @@ class OneTask(MethodView):
     @blueprint.response(200, TaskOut)
     def get(self, task_id: int) -> Response:
         """Read one task."""
-        task = services.get_task(task_id)
-        return with_etag(dump_task(task), task.version)
+        return _task_response(services.get_task(task_id))
 
     @requires(Permission.WRITE)
     @blueprint.arguments(TaskPatch)
     @blueprint.response(200, TaskOut)
     def patch(self, data: dict[str, Any], task_id: int) -> Response:
         """Change the sent fields; null clears."""
-        task = services.update_task(task_id, data, expected_version())
-        return with_etag(dump_task(task), task.version)
+        current_caller().require_unbound()
+        return _task_response(services.update_task(task_id, data, expected_version()))
 
     @requires(Permission.WRITE)
     @blueprint.arguments(TaskPatch)
     @blueprint.response(200, TaskOut)
     def put(self, data: dict[str, Any], task_id: int) -> Response:
         """The same as PATCH: only the sent fields change."""
-        task = services.update_task(task_id, data, expected_version())
-        return with_etag(dump_task(task), task.version)
+        current_caller().require_unbound()
+        return _task_response(services.update_task(task_id, data, expected_version()))
 
     @requires(Permission.WRITE)
     @blueprint.arguments(DeleteArgs, location="query")
@@ -93,6 +94,7 @@ class OneTask(MethodView):
     @blueprint.alt_response(409, description="Agents have it; the message names them")
     def delete(self, args: dict[str, Any], task_id: int) -> dict[str, Any]:
         """Remove a task that no agent has; ``?cascade=true`` takes it from those that do."""
+        current_caller().require_unbound()
         services.delete_task(task_id, expected_version(), cascade=args["cascade"])
         return {"message": "The task is deleted.", "id": task_id}
 
@@ -103,7 +105,7 @@ class OneTask(MethodView):
 @blueprint.response(200, SampleOut)
 def check_task_sample(data: dict[str, Any], task_id: int) -> dict[str, Any]:
     """Try a sample answer against the schema; nothing is stored."""
-    errors = services.check_sample(services.get_task(task_id), data["sample"])
+    errors = services.check_sample(task_id, data["sample"])
     return {"valid": not errors, "errors": errors}
 
 
@@ -191,5 +193,11 @@ def list_assignments(args: dict[str, Any]) -> dict[str, Any]:
     return {"assignments": [dump_assignment(assignment) for assignment in found], "total": total}
 
 
+def _task_response(task: Task, status: int = 200) -> Response:
+    read_on()
+    return with_etag(dump_task(task), task.version, status)
+
+
 def _assignment_response(assignment: Assignment, status: int = 200) -> Response:
+    read_on()
     return with_etag(dump_assignment(assignment), assignment.agent.version, status)
