@@ -41,6 +41,7 @@ function connect() {
 
 function hear(message) {
   if (message.type === "resync") refreshAll();
+  else if (message.type === "provider_deleted") markGone(message.provider.id);
   else if (message.provider) refresh([message.provider.id]);
 }
 
@@ -75,6 +76,7 @@ async function refreshOne(id) {
   try {
     const answer = await fetch(`/api/providers/${id}`, { headers: { Accept: "application/json" } });
     if (answer.ok) fill(await answer.json());
+    else if (answer.status === 404) markGone(id);
   } catch {
     // The server is away: the next turn asks again.
   }
@@ -89,6 +91,15 @@ function fill(provider) {
   quickUntil = Date.now() + QUICK_FOR_MS;
   if (status === "connected") toast(`${provider.name} is connected.`, "success");
   if (status === "error") toast(`${provider.name}: ${provider.last_error}`, "error");
+}
+
+// Deleted by somebody else: say so, and ask no more.
+function markGone(id) {
+  for (const element of elementsOf(id)) {
+    if (element.matches(".status")) element.textContent = "deleted";
+    element.removeAttribute("data-status");
+    element.removeAttribute("data-provider");
+  }
 }
 
 function fillOne(element, provider) {

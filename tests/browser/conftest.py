@@ -1,0 +1,136 @@
+"""A real Chromium before the real stack: gunicorn, a worker, Redis, a provider on the loopback."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import (
+    Browser,
+    Page,
+    Request,
+    Route,
+    StorageState,
+    expect,
+    sync_playwright,
+)
+
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ADMIN_TOKEN
+from tests.support.loopback_provider import LoopbackProvider
+from tests.support.processes import PYTHON, ROOT
+from tests.support.servers import (
+    RedisServer,
+    WebServer,
+    celery_worker,
+    server_env,
+    short_folder,
+    web_server,
+)
+
+CHROMIUM = "/usr/bin/chromium"
+PROVIDER_KEY = "sk-right-0123456789"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What the pages stand on."""
+
+    web: WebServer
+    provider: LoopbackProvider
+
+    @property
+    def url(self) -> str:
+        return self.web.url
+
+
+@pytest.fixture(scope="session")
+def stack(redis: RedisServer) -> Iterator[Stack]:
+    """Web and worker on a fresh SQLite file, a provider that takes one key."""
+    with short_folder() as folder, LoopbackProvider(key=PROVIDER_KEY) as provider:
+        env = server_env(
+            folder,
+            REDIS_URL=redis.url,
+            OUTBOUND_ALLOW=provider.address,
+            ADMIN_EMAIL=ADMIN_EMAIL,
+            ADMIN_PASSWORD=ADMIN_PASSWORD,
+            ADMIN_TOKEN=ADMIN_TOKEN,
+            RATE_LIMIT_LOGIN="1000 per minute",
+        )
+        setup = [PYTHON, "-m", "flask", "--app", "wsgi", "setup"]
+        done = subprocess.run(setup, cwd=ROOT, env=env, check=False, capture_output=True)
+        assert done.returncode == 0, done.stderr.decode()
+        with (
+            web_server(env, folder / "web.log") as web,
+            celery_worker(env, folder / "worker.log"),
+        ):
+            yield Stack(web, provider)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for the session."""
+    assert Path(CHROMIUM).exists(), "run `make test`, which installs Chromium where apt is at hand"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, stack: Stack) -> Iterator[Page]:
+    """A guarded page of somebody who is not signed in."""
+    with guarded_page(browser, stack) as page:
+        yield page
+
+
+@pytest.fixture
+def admin(browser: Browser, stack: Stack, session_cookie: StorageState) -> Iterator[Page]:
+    """A guarded page of an admin, on the overview."""
+    with guarded_page(browser, stack, storage_state=session_cookie) as page:
+        page.goto("/admin/")
+        yield page
+
+
+@pytest.fixture(scope="session")
+def session_cookie(browser: Browser, stack: Stack) -> StorageState:
+    """Signing in takes a second of hashing: once is enough."""
+    with guarded_page(browser, stack) as page:
+        page.goto("/admin/")
+        sign_in(page)
+        expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+        return page.context.storage_state()
+
+
+def sign_in(page: Page, password: str = ADMIN_PASSWORD) -> None:
+    """Fill in the login page and send it."""
+    page.get_by_label("E-mail").fill(ADMIN_EMAIL)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+
+
+@contextmanager
+def guarded_page(browser: Browser, stack: Stack, **options: Any) -> Iterator[Page]:
+    """A page that fails its test on a console error, a script's error or a request elsewhere."""
+    faults: list[str] = []
+
+    def stay_here(route: Route, request: Request) -> None:
+        if request.url.startswith((stack.url, "data:")):
+            route.continue_()
+        else:
+            faults.append(f"left the host: {request.url}")
+            route.abort()
+
+    context = browser.new_context(base_url=stack.url, **options)
+    context.set_default_timeout(5_000)
+    context.route(re.compile(".*"), stay_here)
+    context.on("console", lambda said: said.type == "error" and faults.append(said.text))
+    context.on("weberror", lambda error: faults.append(str(error.error)))
+    yield context.new_page()
+    context.close()
+    assert faults == []
