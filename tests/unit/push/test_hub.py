@@ -1,0 +1,158 @@
+"""The hub in one process: what it does with wrong hints, odd rows, and goodbyes."""
+
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from app.agents.services import create_agent
+from app.push import batches, hub
+from app.push.hub import Hub, NoRoom
+from app.push.outbox import Outbox
+from app.push.subscriber import Audience, Hello, Identity, Subscriber
+from tests.conftest import ADMIN_TOKEN, Api
+
+EVERYTHING = Audience(frozenset({"agents"}), None, None, False)
+
+
+class Peer:
+    """The client's end of a subscriber."""
+
+    def __init__(self, app: Flask) -> None:
+        ours, self._theirs = socket.socketpair()
+        self._owned = ours
+        self._theirs.settimeout(10)
+        self._read = b""
+        self.subscriber = Subscriber(Outbox(ours), admin_identity(app), EVERYTHING)
+
+    def hear(self) -> dict[str, Any]:
+        """The next message."""
+        header = self._take(2)
+        size = header[1]
+        if size == 126:
+            size = int.from_bytes(self._take(2), "big")
+        message: dict[str, Any] = json.loads(self._take(size))
+        return message
+
+    def close(self) -> None:
+        self._owned.close()
+        self._theirs.close()
+
+    def _take(self, size: int) -> bytes:
+        while len(self._read) < size:
+            part = self._theirs.recv(65536)
+            assert part, "the connection ended"
+            self._read += part
+        taken, self._read = self._read[:size], self._read[size:]
+        return taken
+
+
+def admin_identity(app: Flask) -> Identity:
+    from app.accounts.gate import caller_of_token
+    from app.accounts.services import find_live_token
+    from app.push.rights import identify
+
+    with app.app_context():
+        token = find_live_token(ADMIN_TOKEN)
+        assert token is not None
+        identity = identify(caller_of_token(token))
+    assert identity is not None
+    return identity
+
+
+@pytest.fixture
+def running(app: Flask) -> Iterator[Hub]:
+    """The app's hub, started; its thread is gone afterwards."""
+    running: Hub = app.extensions["hub"]
+    with app.app_context():
+        running.start()
+    yield running
+    running.stop()
+    assert running._thread is not None
+    running._thread.join(5)
+    assert not running._thread.is_alive()
+
+
+@pytest.fixture
+def peer(app: Flask, running: Hub) -> Iterator[Peer]:
+    peer = Peer(app)
+    running.add(peer.subscriber)
+    assert peer.hear()["type"] == "welcome"
+    yield peer
+    running.remove(peer.subscriber)
+    peer.close()
+
+
+def make(app: Flask, name: str) -> None:
+    with app.app_context():
+        create_agent({"name": name, "llm_provider": "ollama", "llm_model": "m"})
+
+
+def test_a_change_of_this_process_is_heard(app: Flask, peer: Peer) -> None:
+    make(app, "A")
+    assert peer.hear()["agent_id"] == "a"
+
+
+def test_a_hint_of_a_rev_that_does_not_exist_costs_one_look(
+    app: Flask, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    read_state = hub.read_state
+    monkeypatch.setattr(hub, "read_state", lambda: looks.append(1) or read_state())
+    app.extensions["bell"].ring(10**12)
+    make(app, "A")
+    assert peer.hear()["agent_id"] == "a"
+    assert len(looks) < 20  # spinning, it would look thousands of times
+
+
+def test_what_cannot_be_spelled_out_is_fetched_and_the_rest_goes_on(
+    app: Flask, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("an odd row")
+
+    monkeypatch.setattr(batches, "dump_items", fail)
+    make(app, "A")
+    assert peer.hear()["type"] == "resync"
+    monkeypatch.undo()
+    make(app, "B")
+    assert peer.hear()["agent_id"] == "b"
+
+
+def test_who_came_while_the_batches_were_made_fetches_everything(
+    app: Flask, running: Hub, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = Peer(app)
+    late.subscriber.audience = EVERYTHING._replace(topics=frozenset({"agents", "tasks"}))
+    prepare = hub.prepare
+
+    def prepare_slowly(*arguments: Any) -> Any:
+        prepared = prepare(*arguments)
+        running.add(late.subscriber)
+        monkeypatch.undo()
+        return prepared
+
+    monkeypatch.setattr(hub, "prepare", prepare_slowly)
+    make(app, "A")
+    assert peer.hear()["agent_id"] == "a"
+    assert [late.hear()["type"] for _ in range(2)] == ["welcome", "resync"]
+    running.remove(late.subscriber)
+    late.close()
+
+
+def test_a_hello_is_kept(running: Hub, peer: Peer) -> None:
+    running.note_hello(peer.subscriber, Hello("client-1", applied_rev=3))
+    assert peer.subscriber.hello == Hello("client-1", applied_rev=3)
+
+
+def test_stopped_it_says_goodbye_and_takes_nobody(
+    app: Flask, running: Hub, peer: Peer, api: Api
+) -> None:
+    running.stop()
+    assert peer.hear()["type"] == "goodbye"
+    assert api("GET", "/sync").status_code == 200
+    with pytest.raises(NoRoom):
+        running.add(Subscriber(peer.subscriber.outbox, peer.subscriber.identity, EVERYTHING))
