@@ -1,6 +1,6 @@
 """Python source of the Pydantic model that a response schema stands for.
 
-Written by datamodel-code-generator; why, and why not at run time from here: decision 4.
+Written by datamodel-code-generator: docs/decisions/0003 says why.
 """
 
 import json
