@@ -3,11 +3,13 @@
 A person's role and a token's scopes both come down to permissions, and only those are compared.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from flask import current_app, g, request
 from flask_security import current_user
@@ -15,12 +17,18 @@ from werkzeug.exceptions import Unauthorized
 
 from app.accounts import services
 from app.accounts.models import ApiToken, Role, Scope, User
+from app.changes.services import State, peek_state
+from app.changes.state_cache import cache_of_app
 from app.core.actor import set_actor
+from app.core.clock import utcnow
+from app.core.crypto import hash_token
 from app.core.errors import Forbidden
 from app.extensions import csrf
 
 View = TypeVar("View", bound=Callable[..., Any])
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+MAX_CALLERS = 1024
+MAX_AGE = 1.0  # seconds, were a token ever ended without raising the rev
 
 
 class Permission(StrEnum):
@@ -83,6 +91,28 @@ class Caller:
             raise Forbidden("This token is bound to agents and may not change what others share.")
 
 
+class _Known(NamedTuple):
+    """A token's caller, as the database had it at some state."""
+
+    caller: Caller
+    expires_at: datetime | None
+    read_at: float
+
+    @property
+    def is_live(self) -> bool:
+        if self.expires_at is not None and self.expires_at <= utcnow():
+            return False
+        return time.monotonic() - self.read_at < MAX_AGE
+
+
+def state_at_start() -> State:
+    """Where the configuration stood when this request was let in, read once."""
+    if "state" not in g:
+        g.state = peek_state()
+    state: State = g.state
+    return state
+
+
 def caller_of_token(token: ApiToken) -> Caller:
     """The caller behind a live token."""
     permissions = {p for scope in token.scopes for p in OF_SCOPE[Scope(scope)]}
@@ -110,13 +140,28 @@ def authenticate() -> Caller:
     header = request.headers.get("Authorization", "")
     if header:
         scheme, _, value = header.partition(" ")
-        token = services.find_live_token(value.strip()) if scheme.lower() == "bearer" else None
-        if token is None:
+        caller = _find_caller(value.strip()) if scheme.lower() == "bearer" else None
+        if caller is None:
             raise Unauthorized("The token is unknown, expired or revoked.")
-        return caller_of_token(token)
+        return caller
     if current_user.is_authenticated:
         return caller_of_user(current_user._get_current_object())
     raise Unauthorized("Send an API token ('Authorization: Bearer ...') or sign in.")
+
+
+def _find_caller(value: str) -> Caller | None:
+    """The caller behind a token. Tokens and their owners are configuration: while the rev stands,
+    what was read of them holds."""
+    known = cache_of_app("callers", MAX_CALLERS)
+    key = hash_token(value)
+    found: _Known | None = known.get(state_at_start(), key)
+    if found is None or not found.is_live:
+        token = services.find_live_token(value)
+        if token is None:
+            return None
+        found = _Known(caller_of_token(token), token.expires_at, time.monotonic())
+        known.put(state_at_start(), key, found)
+    return found.caller
 
 
 def current_caller() -> Caller:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from app.changes.models import Change, ConfigState, Operation
-from app.core.db import UtcDateTime, db
+from app.core.db import UtcDateTime, db, read_now
 from app.core.errors import NotFound
 
 
@@ -18,10 +18,18 @@ class State(NamedTuple):
     log_floor: int
 
 
+_STATE = sa.select(*(ConfigState.__table__.c[name] for name in State._fields))
+_STATE_SQL = str(_STATE)
+
+
 def read_state() -> State:
     """The counter row, in the transaction that the session is in."""
-    table = ConfigState.__table__.c
-    return State(*db.session.execute(sa.select(table.epoch, table.rev, table.log_floor)).one())
+    return State(*db.session.execute(_STATE).one())
+
+
+def peek_state() -> State:
+    """The counter row as it is committed now, apart from the session. Raises Unavailable."""
+    return State(*read_now(_STATE_SQL))
 
 
 def list_changes_of(rev: int) -> list[Change]:
