@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 from flask.cli import AppGroup
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from app.core.actor import set_actor
 from app.core.errors import SwitchyardError
@@ -20,8 +21,16 @@ class Polite:
         try:
             return super().invoke(ctx)  # type: ignore[misc]
         except (SwitchyardError, SettingsError) as error:
-            click.echo(f"Error: {error}", err=True)
-            ctx.exit(2)
+            _refuse(ctx, str(error))
+        except (OperationalError, ProgrammingError) as error:
+            # No server, no file or no tables: all that a command can meet on a first day.
+            kind = type(error.orig).__name__
+            _refuse(ctx, f"The database is away or not set up ({kind}): see `flask setup`.")
+
+
+def _refuse(ctx: click.Context, message: str) -> None:
+    click.echo(f"Error: {message}", err=True)
+    ctx.exit(2)
 
 
 class Command(Polite, click.Command):
