@@ -34,14 +34,14 @@ def export_command(output: Path | None, as_json: bool) -> None:
 
 
 @config_group.command("import")
-@click.argument("file", type=click.File("rb"))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option(
     "--dry-run", is_flag=True, help="Only show what would change; exit code 1 if it would."
 )
 @click.option("--prune", is_flag=True, help="Delete what the file's sections do not name.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @AS_JSON
-def import_command(file: Any, dry_run: bool, prune: bool, yes: bool, as_json: bool) -> None:
+def import_command(file: str, dry_run: bool, prune: bool, yes: bool, as_json: bool) -> None:
     """Make the configuration what FILE (YAML or JSON, - for stdin) says, all of it or nothing.
 
     Exit code 0: applied, or nothing to do; 1: not applied, and there are differences; 2: refused.
@@ -61,11 +61,12 @@ def import_command(file: Any, dry_run: bool, prune: bool, yes: bool, as_json: bo
     raise SystemExit(1 if report.dry_run and report.diff else 0)
 
 
-def _read(file: Any) -> Any:
-    body: bytes = file.read(MAX_BYTES + 1)
+def _read(file: str) -> Any:
+    with click.open_file(file, "rb") as stream:
+        body: bytes = stream.read(MAX_BYTES + 1)
     if len(body) > MAX_BYTES:
         raise BadRequest(f"The file is larger than {MAX_BYTES // 2**20} MiB.")
-    return document.read(body, is_json=file.name.endswith(".json"))
+    return document.read(body, is_json=file.endswith(".json"))
 
 
 def _print(report: Report) -> None:
