@@ -219,8 +219,12 @@ def ensure_admin(email: str, password: str | None) -> tuple[User, str | None]:
 
 
 def ensure_admin_token(value: str) -> None:
-    """Make sure the preset ADMIN_TOKEN works, unbound and with every scope."""
-    if find_live_token(value) is None:
+    """Store the preset ADMIN_TOKEN, unbound and with every scope.
+
+    One that is stored already is left as it is: an admin who revoked it meant it.
+    """
+    query = sa.select(ApiToken.id).where(ApiToken.token_hash == hash_token(value))
+    if db.session.scalar(query) is None:
         create_token("ADMIN_TOKEN", (Scope.ADMIN,), value=value)
 
 

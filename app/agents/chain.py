@@ -189,7 +189,11 @@ def add_step(
     provider = choose_provider(data, sent_as)
     last = max((step.position for step in agent.llm_configs), default=-1)
     step = LLMConfig(
-        position=last + 1, provider=provider, provider_id=provider.id, model_name=data["model_name"]
+        position=last + 1,
+        provider=provider,
+        provider_id=provider.id,
+        model_name=data["model_name"],
+        metadata_={},
     )
     agent.llm_configs.append(step)
     return step, _write(step, data, sent_as)

@@ -180,10 +180,17 @@ class ProviderBrief(Schema):
     validation_status = fields.Enum(ValidationStatus, by_value=True)
 
 
-class FlatStepOut(FlatFields):
-    """A step in the flat form, as it is read."""
+class FlatStepOut(Schema):
+    """A step in the flat form, as it is read; null where the agent has no chain."""
 
-    llm_provider_name = fields.String()
+    llm_provider = fields.String(allow_none=True)
+    llm_provider_name = fields.String(allow_none=True)
+    llm_model = fields.String(allow_none=True)
+    llm_endpoint = fields.String(allow_none=True)
+    llm_timeout = fields.Integer(allow_none=True)
+    llm_temperature = fields.Float(allow_none=True)
+    llm_top_p = fields.Float(allow_none=True)
+    llm_max_tokens = fields.Integer(allow_none=True)
     llm_api_key_set = fields.Boolean()
     provider = fields.Nested(ProviderBrief, allow_none=True)
 

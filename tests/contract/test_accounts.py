@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from app.core.clock import utcnow
@@ -167,3 +168,10 @@ def test_a_bound_token_changes_nothing_outside_its_binding(api: Api) -> None:
     assert api("POST", "/agents", {"name": "Mine"}, token=token).status_code == 201
     renamed = api("PATCH", "/agents/mine", {"agent_id": "other"}, token=token)
     assert renamed.status_code == 403
+
+
+def test_a_preset_token_that_was_revoked_stays_revoked(app: Flask, api: Api) -> None:
+    admin = next(t for t in api("GET", "/tokens").json["tokens"] if t["name"] == "ADMIN_TOKEN")
+    api("DELETE", f"/tokens/{admin['id']}")
+    assert app.test_cli_runner().invoke(args=["setup", "--json"]).exit_code == 0
+    assert api("GET", "/agents").status_code == 401

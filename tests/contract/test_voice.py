@@ -89,3 +89,13 @@ def test_the_same_thing_in_two_forms_is_refused(api: Api) -> None:
     answer = api("POST", "/agents", body)
     assert answer.status_code == 422
     assert "llm_provider_config" in answer.json["errors"]["json"]
+
+
+def test_a_completions_path_on_the_first_step_and_null_to_the_usual_one(api: Api) -> None:
+    api("POST", "/agents", {"name": "Bare"})
+    api("PATCH", "/agents/bare", {"llm_provider_config": LLM})
+    read = api("GET", "/agents/bare/config").json["llm_provider_config"]
+    assert read["completions_path"] == "/chat"
+    api("PATCH", "/agents/bare", {"llm_provider_config": {"completions_path": None}})
+    read = api("GET", "/agents/bare/config").json["llm_provider_config"]
+    assert read["completions_path"] == "/chat/completions"
