@@ -30,7 +30,7 @@ ABOVE_ALL = {"push", "pages", "transfer"}
 FURNITURE = {"settings", "extensions"}
 # Who may look at what is above all the domains.
 ENTRANCES = {"app", "app.api", "app.cli"}
-DOORS = {"api", "admin"}
+DOORS = {"api", "admin", "cli"}
 
 PURE = (
     "app/agents/resolution.py",
@@ -265,4 +265,4 @@ def domain_of(module: str) -> str:
 
 def _is_door(module: str) -> bool:
     parts = module.split(".")
-    return len(parts) == 3 and parts[-1] in DOORS
+    return len(parts) == 3 and parts[-1].rpartition("_")[2] in DOORS

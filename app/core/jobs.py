@@ -115,7 +115,10 @@ class Publisher:
         except Exception as error:
             # Whatever went wrong with a hint, the truth is stored: log the kind and go on.
             log.warning("hint %s not sent: %s", name, type(error).__name__)
-            time.sleep(PAUSE_AFTER_FAILURE)
+            if self._stopped:
+                self._items.clear()
+            else:
+                time.sleep(PAUSE_AFTER_FAILURE)
 
 
 def init_app(app: Flask) -> None:

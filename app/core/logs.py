@@ -19,8 +19,9 @@ _SECRETS = re.compile(
     (\bsy_[\w-]{6})[\w-]{10,}                                   # our tokens
     | (\bsk-)[\w-]{8,}                                          # the usual shape of provider keys
     | (\bBearer\s+)[\w.~+/=-]{8,}
-    | ((?:api[_-]?key|password|token|secret|authorization)["']?\s*[:=]\s*["']?)[^\s"',}]{4,}
-    | (://[^/\s:@]+:)[^/\s@]+(?=@)                              # passwords in URLs
+    | ((?:api[_-]?key|password|token|secret|authorization)["']?
+        \s*[:=]\s*["']?(?:(?:Bearer|Basic)\s+)?)[^\s"',}]{4,}
+    | (://[^/\s:@]*:)[^/\s@]+(?=@)                              # passwords in URLs
     """
 )
 

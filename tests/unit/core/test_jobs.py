@@ -1,0 +1,70 @@
+"""Hints: the bell inside a process, the publisher to all others."""
+
+import threading
+import time
+
+import pytest
+
+from app.core.jobs import PENDING_LIMIT, REV_CHANNEL, Bell, Publisher
+from tests.support.processes import wait_until
+from tests.support.servers import RedisServer
+
+
+def test_the_bell_wakes_whoever_has_seen_less() -> None:
+    bell = Bell()
+    bell.ring(5)
+    began = time.monotonic()
+    bell.wait(4, timeout=5)  # known already
+    assert time.monotonic() - began < 1
+    bell.ring(3)  # older news
+    bell.wait(5, timeout=0.01)
+    sleeper = threading.Thread(target=bell.wait, args=(5, 10))
+    sleeper.start()
+    bell.ring(6)
+    sleeper.join(2)
+    assert not sleeper.is_alive()
+
+
+def test_a_stopped_bell_lets_everybody_go() -> None:
+    bell = Bell()
+    sleeper = threading.Thread(target=bell.wait, args=(0, 10))
+    sleeper.start()
+    bell.stop()
+    sleeper.join(2)
+    assert not sleeper.is_alive()
+
+
+def test_hints_and_nudges_reach_redis(redis: RedisServer) -> None:
+    publisher = Publisher(redis.url)
+    with redis.client() as client, client.pubsub() as channel:
+        channel.subscribe(REV_CHANNEL)
+        channel.get_message(timeout=1)
+        client.delete("celery")
+        publisher.hint(41)
+        publisher.nudge("health.check", 7)
+        publisher.hint(42)
+        heard: list[str] = []
+
+        def listen() -> bool:
+            message = channel.get_message(timeout=0.1)
+            if message is not None:
+                heard.append(message["data"])
+            return heard == ["41", "42"]
+
+        wait_until(listen, "both revs")
+        queued = wait_until(lambda: client.lindex("celery", 0), "the job")
+        assert "health.check" in str(queued)
+        client.delete("celery")
+    publisher.stop()
+
+
+def test_a_dead_redis_costs_the_caller_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    publisher = Publisher("redis://127.0.0.1:1")
+    began = time.monotonic()
+    for rev in range(PENDING_LIMIT + 100):
+        publisher.hint(rev)
+    publisher.nudge("health.check", 1)
+    assert time.monotonic() - began < 1
+    wait_until(lambda: "not sent" in caplog.text, "a line in the log")
+    publisher.stop(timeout=5)
+    assert "publisher" not in {thread.name for thread in threading.enumerate()}
