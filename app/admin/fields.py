@@ -19,7 +19,7 @@ from wtforms import (
     TextAreaField,
 )
 from wtforms.fields.choices import SelectChoice
-from wtforms.validators import Optional, ValidationError
+from wtforms.validators import InputRequired, Optional, ValidationError
 from wtforms.widgets import HiddenInput, NumberInput
 
 from app.core import strict_json
@@ -47,8 +47,9 @@ def storable(_form: Form, field: Field) -> None:
 class LineField(StringField):
     """One line of text, blanks around it dropped; nothing entered is None."""
 
-    def __init__(self, label: str, **kwargs: Any) -> None:
-        super().__init__(label, [storable], filters=[stripped, or_none], **kwargs)
+    def __init__(self, label: str, *, required: bool = False, **kwargs: Any) -> None:
+        rules = [InputRequired("This is required."), storable] if required else [storable]
+        super().__init__(label, rules, filters=[stripped, or_none], **kwargs)
 
 
 class ProseField(TextAreaField):

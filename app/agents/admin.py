@@ -62,7 +62,7 @@ class StepForm(Form):
     provider_id = ChoiceField(
         "Provider", choices=_provider_choices, validators=[InputRequired("Choose a provider.")]
     )
-    model_name = LineField("Model", render_kw={"spellcheck": "false"})
+    model_name = LineField("Model", required=True, render_kw={"spellcheck": "false"})
     temperature = RealField("Temperature", low=0, high=2, default=0.7)
     top_p = RealField("Top p", low=0, high=1)
     max_tokens = WholeField("Max tokens", low=1, high=128_000)
@@ -85,7 +85,7 @@ class StepForm(Form):
 class AgentForm(ResourceForm):
     """An agent as it is entered, its chain within."""
 
-    name = LineField("Name")
+    name = LineField("Name", required=True)
     agent_id = LineField("Agent id", render_kw={"spellcheck": "false"})
     description = ProseField("Description", render_kw={"rows": 2})
     owner_id = ChoiceField("Owner", choices=_owner_choices)

@@ -4,6 +4,7 @@ from typing import Any
 
 from flask_admin.model.template import macro
 from wtforms import BooleanField, SelectField
+from wtforms.fields.choices import SelectChoice
 
 from app.admin.base import ResourceView
 from app.admin.fields import (
@@ -23,8 +24,8 @@ from app.providers.schemas import ProviderIn, ProviderPatch
 class ProviderForm(ResourceForm):
     """A provider as it is entered."""
 
-    name = LineField("Name")
-    type = SelectField("Type", choices=lambda: choices(services.type_choices()))
+    name = LineField("Name", required=True)
+    type = SelectField("Type", choices=lambda: _types(Capability.LLM))
     base_url = LineField("Base URL", render_kw={"inputmode": "url", "spellcheck": "false"})
     api_key = KeyField("API key")
     clear_api_key = BooleanField("Clear the stored key")
@@ -107,7 +108,7 @@ class ProviderView(ResourceView):
     def edit_form(self, obj: Any = None) -> ProviderForm:
         form: ProviderForm = super().edit_form(obj)
         form.capability = obj.capability
-        form.type.choices = choices(services.type_choices(obj.capability))
+        form.type.choices = _types(obj.capability)
         return form
 
     def render(self, template: str, **kwargs: Any) -> str:
@@ -115,6 +116,14 @@ class ProviderView(ResourceView):
         if (provider := kwargs.get("model")) is not None:
             kwargs["used_by"] = services.used_by(provider)
         return str(super().render(template, **kwargs))
+
+
+def _types(capability: Capability) -> list[SelectChoice]:
+    """The types, each with its usual base URL, which base_url.js offers."""
+    found = choices(services.type_choices(capability))
+    for choice in found:
+        choice.render_kw = {"data-usual-url": usual_base_url(choice.value, capability) or ""}
+    return found
 
 
 def usual_base_url(provider_type: str, capability: Capability) -> str | None:

@@ -24,6 +24,9 @@ def register(page: Page, name: str, url: str, key: str) -> None:
     page.get_by_role("link", name="Providers").first.click()
     page.get_by_role("link", name="New provider").click()
     page.get_by_label("Name").fill(name)
+    page.get_by_label("Type").select_option("openai")
+    usual = "https://api.openai.com/v1"
+    expect(page.get_by_label("Base URL")).to_have_attribute("placeholder", usual)
     page.get_by_label("Type").select_option("openai_compatible")
     page.get_by_label("Base URL").fill(url)
     page.get_by_label("API key").fill(key)
@@ -93,6 +96,17 @@ def test_an_agent_gets_its_model_and_a_fallback(admin: Page, provider: str) -> N
     expect(row.locator(".chip b")).to_have_text(["loop-large"])
     row.get_by_role("button", name="Set default").click()
     expect(row).to_contain_text("★ default")
+
+
+def test_what_is_refused_is_marked_focused_and_nothing_typed_is_lost(admin: Page) -> None:
+    admin.goto("/admin/agent/new/")
+    admin.get_by_label("Description").fill("kept")
+    admin.get_by_role("button", name="Save").click()
+    name = admin.get_by_label("Name")
+    expect(name).to_be_focused()
+    expect(name).to_have_accessible_description("This is required.")
+    expect(admin.get_by_label("Description")).to_have_value("kept")
+    expect(admin.get_by_role("status")).to_contain_text("Not saved")
 
 
 def test_a_stale_save_shows_mine_and_theirs(admin: Page) -> None:

@@ -259,6 +259,15 @@ def test_signing_in_leads_nowhere_else(app: Flask) -> None:
     assert "elsewhere" not in (answer.location or "")
 
 
+def test_no_form_and_no_link_leads_off_the_host(sign_in: SignIn, ids: dict[str, int]) -> None:
+    session = sign_in(Role.ADMIN)
+    for elsewhere in ("https://elsewhere.example/", "//elsewhere.example", "javascript:alert(1)"):
+        answer = session.post("/admin/provider/validate/", id=ids["provider"], url=elsewhere)
+        assert answer.location == "/admin/provider/"
+        page = session.get("/admin/agent/edit/", id=str(ids["agent"]), url=elsewhere).text
+        assert elsewhere not in page
+
+
 def test_a_wrong_password_and_an_unknown_address_look_alike(app: Flask) -> None:
     pages = []
     for email in (ADMIN_EMAIL, "nobody@example.com"):

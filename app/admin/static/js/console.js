@@ -1,4 +1,5 @@
 // What every page of the console does. Each module finds its own elements, or does nothing.
+import { startBaseUrl } from "./base_url.js";
 import { startChainEditor } from "./chain.js";
 import { startConfirming } from "./confirm.js";
 import { startLive } from "./live.js";
@@ -17,4 +18,6 @@ document.querySelector("[data-theme-toggle]")?.addEventListener("click", toggleT
 startToasts();
 startConfirming();
 startChainEditor();
+startBaseUrl();
 startLive();
+document.querySelector("[aria-invalid]")?.focus(); // the first field that was refused
