@@ -48,7 +48,8 @@ class BareServer(WebServer):
 
 
 def main(backends: list[str]) -> int:
-    return 0 if all([_measure(backend) for backend in backends]) else 1
+    held = [_measure(backend) for backend in backends]
+    return 0 if all(held) else 1
 
 
 def _measure(backend: str) -> bool:

@@ -5,8 +5,8 @@ from typing import Any
 from flask import Response, jsonify, request, url_for
 from flask.views import MethodView
 
-from app.accounts.gate import Permission, current_caller, requires
-from app.agents import effective, services
+from app.accounts.gate import Permission, current_caller, requires, state_at_start
+from app.agents import effective, effective_cache, services
 from app.agents.answers import agent_response, check_visible, visible_agent
 from app.agents.chain import get_agent
 from app.agents.halt import get_red_button
@@ -20,9 +20,7 @@ from app.agents.schemas import (
     AgentPatch,
     ResolvedOut,
     dump_agent,
-    dump_resolved,
 )
-from app.changes.services import read_state
 from app.core.errors import NotFound
 from app.core.rest import Blueprint, expected_version, paged, with_etag
 
@@ -146,12 +144,9 @@ def get_agent_llm(agent_id: str) -> Response:
     caller = current_caller()
     caller.require_agent(agent_id)
     check_visible(caller, agent_id)
-    resolved = effective.resolve_agent(agent_id, caller.user_id)
-    state = read_state()
-    body = dump_resolved(
-        resolved, epoch=state.epoch, rev=state.rev, reveal=caller.may(Permission.REVEAL)
-    )
-    response = with_etag(body, f"{state.epoch[:8]}-{state.rev}-{caller.token_id}")
+    config = effective_cache.get_config(state_at_start(), agent_id, caller.user_id)
+    body = config.dump(reveal=caller.may(Permission.REVEAL))
+    response = with_etag(body, f"{body['epoch'][:8]}-{body['rev']}-{caller.token_id}")
     response.headers["Cache-Control"] = "no-store"
     response.make_conditional(request)
     return response

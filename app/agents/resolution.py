@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 from app.agents.models import Agent, GlobalHalt, LLMConfig, SpeechConfig
 from app.changes.tracker import TrackedRoot
 from app.core.crypto import origin_of
 from app.providers.keys import EffectiveKey
 from app.providers.models import Capability
+
+FromEnvironment = TypeVar("FromEnvironment")
 
 
 class Source(StrEnum):
@@ -107,16 +110,16 @@ def effective_endpoint(step: LLMConfig | SpeechConfig) -> str:
 
 
 def effective_key(
-    step: LLMConfig | SpeechConfig, environment_key: Callable[[str], EffectiveKey | None]
-) -> EffectiveKey | None:
+    step: LLMConfig | SpeechConfig, environment_key: Callable[[str], FromEnvironment]
+) -> EffectiveKey | FromEnvironment | None:
     """The step's own key, else the provider's, else the server's for the type.
 
     The last two go to the provider's own origin only, never to an override of another origin.
     """
     if step.api_key_id is not None:
-        return EffectiveKey(step.api_key_id, step.open_api_key)
+        return step.sealed_key
     if origin_of(effective_endpoint(step)) != origin_of(step.provider.base_url):
         return None
     if step.provider.api_key_id is not None:
-        return EffectiveKey(step.provider.api_key_id, step.provider.open_api_key)
+        return step.provider.sealed_key
     return environment_key(step.provider.type)

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import sqlalchemy as sa
@@ -30,6 +31,17 @@ def environment_key(provider_type: str) -> EffectiveKey | None:
     if not value:
         return None
     return EffectiveKey(crypto.keyring().fingerprint(value), lambda: Secret(value))
+
+
+@dataclass(frozen=True)
+class EnvironmentKey:
+    """The server's own key for a type, not looked up yet: it may be kept where no key may."""
+
+    provider_type: str
+
+    def find(self) -> EffectiveKey | None:
+        """The key as the environment has it now."""
+        return environment_key(self.provider_type)
 
 
 class HoldsKey:
@@ -65,14 +77,21 @@ class HoldsKey:
         """The key in clear, for whoever may have it. Raises KeyUnreadable."""
         if self._unsealed is not None:
             return self._unsealed
+        return self.sealed_key.open() if self.sealed_key else None
+
+    @property
+    def sealed_key(self) -> EffectiveKey | None:
+        """The stored key apart from its row: ciphertext, and what it takes to open it."""
         if self.api_key_id is None or self.api_key_sealed is None:
             return None
-        return crypto.open_key(
+        opened = partial(
+            crypto.open_key,
             self.api_key_sealed,
             entity=self.entity,
             key_id=self.api_key_id,
             origin=crypto.origin_of(self.key_origin_url),
         )
+        return EffectiveKey(self.api_key_id, opened)
 
     def before_save(self) -> None:
         """Seal a key that was just set, for the origin that the row has by now."""
