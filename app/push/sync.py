@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from flask import Response, jsonify, request
 from marshmallow import fields, validate
 
-from app.accounts.gate import Caller, Permission, current_caller, requires
+from app.accounts.gate import Caller, Permission, current_caller, requires, state_at_start
 from app.agents.effective import resolve_agents
 from app.agents.models import Agent
 from app.changes.models import Change
@@ -44,10 +44,11 @@ class SyncOut(Schema):
 def get_sync(args: dict[str, Any]) -> Response:
     """What changed for the token's agents since a rev, or everything (row S1)."""
     caller = current_caller()
-    state = read_state()
-    etag = _etag(state, caller)
+    etag = _etag(state_at_start(), caller)
     if request.if_none_match.contains_weak(etag):
         return _finish(Response(status=304), etag)
+    state = read_state()  # in the snapshot that the items come from
+    etag = _etag(state, caller)
     intent, items = _answer(caller, state, args)
     body = {"epoch": state.epoch, "rev": state.rev, "intent": intent, "items": items}
     return _finish(jsonify(body), etag)
