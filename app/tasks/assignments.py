@@ -11,6 +11,7 @@ from app.core.db import commit, db, flush
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.versions import check_version
 from app.tasks.models import Assignment, Task
+from app.tasks.services import lock_assignments
 
 
 def list_query(args: dict[str, Any]) -> sa.Select[Any]:
@@ -48,6 +49,7 @@ def get_assignment(agent: Agent, task_id: int) -> Assignment:
 
 def assign(agent_id: str, data: dict[str, Any], expected_version: int | None = None) -> Assignment:
     """Give an agent a task. Raises NotFound, Stale, Invalid, and Conflict where it has it."""
+    lock_assignments(data["task_id"])
     assignment = add_assignment(_agent_for_update(agent_id, expected_version), data)
     commit()
     return assignment

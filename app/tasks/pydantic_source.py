@@ -5,6 +5,7 @@ Written by datamodel-code-generator: docs/decisions/0003 says why.
 
 import json
 import re
+import warnings
 from threading import Lock
 from typing import Any
 
@@ -31,7 +32,8 @@ def generate(task_name: str, schema: dict[str, Any]) -> str:
     from datamodel_code_generator.parser import LiteralType
 
     try:
-        with _ONE_AT_A_TIME:
+        with _ONE_AT_A_TIME, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about formats it does not know: text will do
             source = generate_code(
                 json.dumps(standard_only(schema)),
                 input_file_type=InputFileType.JsonSchema,

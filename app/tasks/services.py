@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.agents.models import Agent
-from app.core.db import commit, db, flush
+from app.core.db import commit, db, flush, lock
 from app.core.errors import Conflict, NotFound
 from app.core.versions import check_version
 from app.tasks import pydantic_source, samples
@@ -77,6 +77,7 @@ def delete_task(
     Raises NotFound, Stale, Conflict naming the agents.
     """
     get_task(task_id)
+    lock_assignments(task_id)
     _lock_agents_with(task_id)  # before the task, in the order in which `assign` takes them
     task = get_task(task_id, for_update=True)
     check_version(task.version, expected_version)
@@ -136,6 +137,11 @@ def _write(task: Task, data: dict[str, Any]) -> None:
     for name, value in changed.items():
         if getattr(task, name) != value:
             setattr(task, name, value)
+
+
+def lock_assignments(task_id: int) -> None:
+    """Nobody else gives the task or deletes it until the transaction ends: the first lock taken."""
+    lock(f"assignments of task {task_id}")
 
 
 def _lock_agents_with(task_id: int) -> None:

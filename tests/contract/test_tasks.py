@@ -380,6 +380,31 @@ def test_an_assigned_task_is_deleted_only_on_purpose(api: Api, task: dict[str, A
     assert api("GET", "/assignments").json["total"] == 0
 
 
+def test_giving_and_deleting_at_once_leave_no_remains(
+    app: Flask, api: Api, task: dict[str, Any]
+) -> None:
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+    for number in range(8):
+        api("POST", "/agents", {"name": f"a{number}"})
+
+    def act(number: int) -> int:
+        http = app.test_client()
+        if number % 4 == 3:
+            path = f"/api/tasks/{task['id']}?cascade=true"
+            return http.delete(path, headers=headers).status_code
+        path = f"/api/agents/a{number % 8}/tasks"
+        return http.post(path, json={"task_id": task["id"]}, headers=headers).status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        statuses = list(threads.map(act, range(16)))
+    assert statuses.count(200) == 1
+    assert set(statuses) <= {200, 201, 404, 409, 422}
+    assert api("GET", "/assignments").json["total"] == 0
+    for number in range(8):
+        agent = api("GET", f"/agents/a{number}").json
+        assert (agent["tasks"], agent["version"]) in [([], 1), ([], 3)]
+
+
 def test_an_agent_with_tasks_is_deleted_and_the_task_stays(
     api: Api, task: dict[str, Any], trader: str
 ) -> None:

@@ -3,6 +3,7 @@
 import ast
 import json
 import sys
+import time
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from app.tasks.pydantic_source import class_name, generate
-from app.tasks.response_schema import normalise
+from app.tasks.response_schema import MAX_SUBSCHEMAS, normalise
 from app.tasks.samples import check_sample
 from tests.unit.tasks.strategies import SHORT_FORMS, TEXT, answers_to
 
@@ -80,6 +81,29 @@ def test_right_answers_fit_the_model_and_incomplete_ones_do_not(data: st.DataObj
     assert accepts(model, answer)
     for name in schema["required"]:
         assert not accepts(model, {key: answer[key] for key in answer.keys() - {name}})
+
+
+CORNERS: list[tuple[dict[str, Any], Any]] = [
+    ({"type": "object", "properties": {"a": {"type": "string", "format": "ticker"}}}, {"a": "x"}),
+    ({"allOf": [{"properties": {"a": {"type": "string"}}}] * 2, "type": "object"}, {"a": "x"}),
+    ({"type": "object", "properties": {"a": False, "b": True}}, {"b": 1}),
+    ({"type": "object", "properties": {"a-b": {"type": "null"}, "a_b": {"const": [1]}}}, {}),
+    ({"type": "array", "prefixItems": [{"type": "string"}], "items": False}, ["x"]),
+    ({"type": "object", "not": {"required": ["a"]}, "dependentRequired": {"b": ["c"]}}, {}),
+]
+
+
+@pytest.mark.parametrize(("schema", "answer"), CORNERS, ids=lambda value: str(value)[:40])
+def test_the_corners_of_json_schema_have_a_model_too(schema: dict[str, Any], answer: Any) -> None:
+    assert check_sample(normalise(schema), answer) == []
+    assert accepts(model_of(schema), answer)
+
+
+def test_a_schema_of_the_largest_size_takes_no_seconds() -> None:
+    fields = {f"field_{number}": {"type": "number"} for number in range(MAX_SUBSCHEMAS - 1)}
+    started = time.process_time()
+    assert len(model_of(normalise(fields)).model_fields) == len(fields)
+    assert time.process_time() - started < 5
 
 
 WRONG: list[tuple[dict[str, Any], Any]] = [
