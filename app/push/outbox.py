@@ -9,7 +9,6 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from select import POLLOUT, poll
 
@@ -29,7 +28,6 @@ class Outbox:
         self._lock = threading.Lock()
         self._pending = bytearray()
         self._closed = False
-        self.on_close: Callable[[], object] = lambda: None
 
     def send(self, data: bytes) -> int:
         """Send now, or later if the peer is slow. Raises OSError where it is gone or too slow."""
@@ -72,7 +70,6 @@ class Outbox:
     def close(self) -> None:
         """Shut, not closed: the descriptor is the web server's to give back."""
         self.finish()
-        self.on_close()
 
     def _write(self, data: bytes | bytearray) -> int:
         try:

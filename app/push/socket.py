@@ -15,9 +15,15 @@ from app.push.client_frames import BadFrame, ClientFrame, check_allowed, read_fr
 from app.push.frames import CloseCode
 from app.push.hub import Hub, NoRoom
 from app.push.outbox import Outbox
+from app.push.same_thread import SameThread, Signal
 from app.push.subscriber import AGENTS, Audience, Identity, Subscriber
 
-OPTIONS = {"max_message_size": frames.MAX_PAYLOAD, "ping_interval": 25}
+OPTIONS = {
+    "max_message_size": frames.MAX_PAYLOAD,
+    "ping_interval": 25,
+    "thread_class": SameThread,
+    "event_class": Signal,
+}
 # URLs end up in logs and histories: nothing secret belongs there.
 SECRETS_IN_URL = frozenset({"token", "access_token", "api_key", "authorization", "bearer"})
 
@@ -40,8 +46,6 @@ def admit() -> None:
 
 def serve(ws: Server) -> None:
     """One open socket, until it ends."""
-    # The library wakes `receive` before it knows of the end in one case: that it closes it itself.
-    ws.sock.on_close = ws.event.set
     subscriber = Subscriber(ws.sock, g.identity, _audience(current_caller()))
     first, complaint = _first_topics(subscriber.audience)
     subscriber.audience = subscriber.audience._replace(topics=first)
@@ -53,8 +57,8 @@ def serve(ws: Server) -> None:
     try:
         if complaint:
             subscriber.offer(frames.error(complaint))
-        while True:  # until receive raises ConnectionClosed, which flask-sock expects
-            _obey(subscriber, ws.receive())
+        ws.event.on_set = lambda: _listen(ws, subscriber)
+        ws.thread.run()  # until the connection ends
     finally:
         _hub().remove(subscriber)
         ws.sock.finish()
@@ -109,6 +113,11 @@ def _first_topics(audience: Audience) -> tuple[frozenset[str], str | None]:
         return frame.topics_after(frozenset()), None
     except BadFrame as error:
         return audience.topics, str(error)
+
+
+def _listen(ws: Server, subscriber: Subscriber) -> None:
+    while ws.input_buffer:
+        _obey(subscriber, ws.receive(timeout=0))
 
 
 def _obey(subscriber: Subscriber, data: str | bytes) -> None:
