@@ -74,7 +74,9 @@ class ExactDecimal(sa.TypeDecorator[Decimal]):
 
 def plain(value: Decimal) -> Decimal:
     """The same number without trailing zeros or exponent: 0.0050 and 5E-3 are both 0.005."""
-    return Decimal(format(value.normalize(), "f"))
+    # Not normalize(): it rounds to the 28 digits of the context.
+    text = format(value, "f")
+    return Decimal(text.rstrip("0").rstrip(".") if "." in text else text)
 
 
 Json = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
@@ -231,14 +233,17 @@ def lock(name: str) -> None:
         db.session.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
 
-def referrers(row: Base) -> list[Base]:
-    """The rows that point at this one, over every mapped foreign key: who depends on it?"""
+def referrers(row: Base, at_most: int | None = None) -> list[Base]:
+    """The rows that point at this one, over every mapped foreign key: who depends on it?
+
+    ``at_most`` bounds how many of each kind are loaded.
+    """
     found: list[Base] = []
     for mapper in Base.registry.mappers:
         for column in mapper.local_table.columns:
             if column.references(row.__table__.c.id):
                 query = sa.select(mapper.class_).where(column == row.id)  # type: ignore[attr-defined]
-                found.extend(db.session.scalars(query))
+                found.extend(db.session.scalars(query.limit(at_most)))
     return found
 
 

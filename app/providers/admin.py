@@ -20,6 +20,9 @@ from app.providers.adapters import find_adapter
 from app.providers.models import Capability, Provider
 from app.providers.schemas import ProviderIn, ProviderPatch
 
+SHOWN_STEPS = 200
+SHOWN = 40
+
 
 class ProviderForm(ResourceForm):
     """A provider as it is entered."""
@@ -114,7 +117,8 @@ class ProviderView(ResourceView):
     def render(self, template: str, **kwargs: Any) -> str:
         """Every page of a provider says who depends on it."""
         if (provider := kwargs.get("model")) is not None:
-            kwargs["used_by"] = services.used_by(provider)
+            kwargs["used_by"] = services.used_by(provider, at_most=SHOWN_STEPS)
+            kwargs["many"] = SHOWN
         return str(super().render(template, **kwargs))
 
 

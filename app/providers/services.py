@@ -148,9 +148,12 @@ def remove_provider(provider: Provider) -> None:
     flush()
 
 
-def used_by(provider: Provider) -> list[str]:
-    """The agents (or whatever else points here) that depend on the provider, by name."""
-    rows = (row for row in referrers(provider) if isinstance(row, Tracked))
+def used_by(provider: Provider, at_most: int | None = None) -> list[str]:
+    """The agents (or whatever else points here) that depend on the provider, by name.
+
+    ``at_most`` bounds how many steps are looked at: a page need not name ten thousand agents.
+    """
+    rows = (row for row in referrers(provider, at_most) if isinstance(row, Tracked))
     return sorted({row.root.root_name for row in rows})
 
 
