@@ -16,9 +16,12 @@ from app.transfer.history import visible_history
 from app.transfer.importing import MAX_BYTES, import_document
 from app.transfer.restore import restore
 from app.transfer.schemas import ImportArgs, ImportReport
+from app.transfer.sections import SHAPES
 
 blueprint = Blueprint("transfer", __name__, description="History, restore, export, import")
+DocumentIn = document.schema_of(SHAPES)
 YAML = "text/yaml; charset=utf-8"
+CONTENT = {"text/yaml": {"schema": {"type": "string"}}, "application/json": {"schema": DocumentIn}}
 YAML_TYPES = {"text/yaml", "application/yaml", "text/x-yaml", "application/x-yaml"}
 
 
@@ -82,7 +85,12 @@ def export_config() -> Response:
 @blueprint.route("/config/import", methods=["POST"])
 @requires(Permission.ADMINISTER)
 @blueprint.arguments(ImportArgs, location="query")
+@blueprint.doc(requestBody={"required": True, "content": CONTENT})
 @blueprint.response(200, ImportReport)
+@blueprint.alt_response(400, description="It is not YAML or JSON, or not allowed in this state")
+@blueprint.alt_response(409, description="An item clashes with what is stored; it is named")
+@blueprint.alt_response(413, description="Larger than 16 MiB")
+@blueprint.alt_response(415, description="Neither YAML nor JSON")
 @blueprint.alt_response(412, description="The difference is another than the one of If-Match")
 def import_config(args: dict[str, Any]) -> Response:
     """Make the configuration what a document says, all of it or nothing.

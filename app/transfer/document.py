@@ -101,18 +101,22 @@ def with_version(document: Document) -> dict[str, Any]:
     return {"format_version": FORMAT_VERSION, **document}
 
 
+def schema_of(shapes: Iterable[Shape]) -> type[Schema]:
+    """The shape of a whole document."""
+    version = fields.Integer(strict=True, required=True, validate=validate.Equal(FORMAT_VERSION))
+    sections: dict[str, Any] = {
+        shape.name: fields.List(fields.Nested(shape.item)) for shape in shapes
+    }
+    return StrictSchema.from_dict({"format_version": version, **sections}, name="ConfigDocument")
+
+
 def check(raw: Any, shapes: Iterable[Shape]) -> Document:
     """The validated sections that a document has. Raises Invalid naming the path of each fault."""
     if not isinstance(raw, dict):
         raise Invalid.field("format_version", "The document is a mapping that begins with this.")
     shapes = list(shapes)
-    sections: dict[str, Any] = {
-        shape.name: fields.List(fields.Nested(shape.item)) for shape in shapes
-    }
-    version = fields.Integer(strict=True, required=True, validate=validate.Equal(FORMAT_VERSION))
-    schema = StrictSchema.from_dict({"format_version": version, **sections})
     try:
-        loaded: dict[str, Any] = schema().load(raw)
+        loaded: dict[str, Any] = schema_of(shapes)().load(raw)
     except ValidationError as error:
         raise Invalid(_by_path(error.messages_dict)) from None
     del loaded["format_version"]

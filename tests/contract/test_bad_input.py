@@ -23,6 +23,7 @@ from tests.support.servers import RedisServer
 MIB = 1024 * 1024
 BEARER = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 JSON = "application/json"
+LARGE = {"/api/config/import"}  # takes 16 MiB; its own tests go beyond
 NOT_A_NUMBER: list[Any] = ["1", "", True, [], {}, "NaN", 10**20, 1e300, -(10**20)]
 WRONG: dict[str, list[Any]] = {
     "integer": [*NOT_A_NUMBER, 1.9, -1, "1_000"],
@@ -130,7 +131,8 @@ def test_a_body_that_is_no_decent_json_object(
     for operation in operations:
         field = next(iter(operation.fields)).encode()
         answer = send(operation, data=body.replace(b"%s", field), content_type=JSON)
-        assert (answer.status_code, answer.json["request_id"] != "") == (status, True), operation
+        expected = 422 if status == 413 and operation.path in LARGE else status
+        assert (answer.status_code, answer.json["request_id"] != "") == (expected, True), operation
         assert answer.json["message"], operation
 
 
