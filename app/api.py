@@ -1,14 +1,13 @@
 """The REST API: every domain's blueprint under /api, one error payload, OpenAPI, offline docs."""
 
 import logging
-from functools import cache
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import swagger_ui_bundle
-from flask import Blueprint, Flask, Response, current_app, g, request, send_from_directory
-from flask_limiter.util import get_remote_address
+from flask import Flask, Response, g, request, send_from_directory
 from flask_security import current_user
 from flask_smorest import Api
 from flask_smorest.error_handler import ErrorSchema as PlainErrorSchema
@@ -20,7 +19,8 @@ from app.admin.errors import error_page
 from app.core.crypto import hash_token
 from app.core.db import db
 from app.core.errors import Invalid, SwitchyardError, Unavailable
-from app.extensions import csrf, limiter
+from app.core.rate_limits import check_rate
+from app.extensions import csrf
 
 log = logging.getLogger(__name__)
 
@@ -76,12 +76,13 @@ def init_app(app: Flask) -> None:
     api = ErrorPayloadApi(app)
     api.spec.components.security_scheme("bearer", BEARER)
     api.spec.options["security"] = [{"bearer": []}]
-    for blueprint in (accounts, agents, chain, halt, providers, health, tasks, sync, transfer):
-        _limit(blueprint)
+    blueprints = (accounts, agents, chain, halt, providers, health, tasks, sync, transfer)
+    for blueprint in blueprints:
         # Sessions are checked in the gate, which knows a token from a session.
         csrf.exempt(blueprint)
         api.register_blueprint(blueprint, url_prefix="/api")
     app.register_blueprint(probes)
+    app.before_request(partial(_limit, frozenset(blueprint.name for blueprint in blueprints)))
     app.register_error_handler(SwitchyardError, _refused)
     app.register_error_handler(OperationalError, _database_away)
     app.register_error_handler(DataError, _not_storable)
@@ -90,10 +91,9 @@ def init_app(app: Flask) -> None:
     app.add_url_rule("/api/docs/<path:filename>", "docs_asset", _docs_asset)
 
 
-@cache
-def _limit(blueprint: Blueprint) -> None:
-    """Once a process, not once an app: each further time would count every request once more."""
-    limiter.limit(lambda: current_app.config["RATE_LIMIT_API"], key_func=_caller_key)(blueprint)
+def _limit(limited: frozenset[str]) -> None:
+    if request.blueprint in limited:
+        check_rate("RATE_LIMIT_API", _caller_key())
 
 
 def _caller_key() -> str:
@@ -101,7 +101,7 @@ def _caller_key() -> str:
     header = request.headers.get("Authorization")
     if header:
         return hash_token(header)
-    return str(current_user.get_id() or get_remote_address())
+    return str(current_user.get_id() or request.remote_addr)
 
 
 def error_payload(status: int, message: str, errors: dict[str, Any] | None = None) -> Any:

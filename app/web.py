@@ -9,9 +9,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.accounts import login
 from app.core.actor import set_actor
-from app.core.clock import utcnow
 from app.core.db import db, start_reading
-from app.extensions import csrf, limiter, migrate
+from app.extensions import csrf, migrate
 
 MAX_BODY = 1024 * 1024
 _REQUEST_ID = re.compile(r"[\w.-]{8,64}\Z")
@@ -35,19 +34,14 @@ _HEADERS = {
 def init_app(app: Flask) -> None:
     """Bind the web extensions and the hooks around every request."""
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    app.config.setdefault("RATELIMIT_STORAGE_URI", _limits_url(app.config["REDIS_URL"]))
-    app.config.setdefault(
-        "RATELIMIT_STORAGE_OPTIONS", {"socket_timeout": 1, "socket_connect_timeout": 1}
-    )
     if app.config["TRUSTED_PROXIES"]:
         hops = app.config["TRUSTED_PROXIES"]
         app.wsgi_app = ProxyFix(app.wsgi_app, hops, hops, hops)  # type: ignore[method-assign]
-    # Before the limiter's own hook, which looks at the session and so at the database.
+    # Before every other hook: some look at the session and so at the database.
     app.before_request(_begin)
     app.after_request(_finish)
     migrate.init_app(app, db, directory="migrations", render_as_batch=True)
     csrf.init_app(app)
-    limiter.init_app(app)
     login.init_app(app)
     app.add_url_rule("/", "home", _home)
 
@@ -66,18 +60,8 @@ def _finish(response: Response) -> Response:
         response.headers.setdefault(name, value)
     if request.path.startswith("/api/"):
         response.headers.setdefault("Cache-Control", "no-store")
-    if response.status_code == 429 and (limit := limiter.current_limit) is not None:
-        seconds = max(1, round(limit.reset_at - utcnow().timestamp()))
-        response.headers.setdefault("Retry-After", str(seconds))
     return response
 
 
 def _home() -> ResponseReturnValue:
     return redirect(current_app.config["SECURITY_POST_LOGIN_VIEW"])
-
-
-def _limits_url(redis_url: str) -> str:
-    """The same Redis as Flask-Limiter spells it."""
-    if redis_url.startswith("unix://"):
-        return "redis+" + redis_url
-    return redis_url

@@ -1,16 +1,16 @@
 """Signing in with Flask-Security: sessions, password hashing, throttling."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import wraps
 from typing import Any
 
-from flask import Flask, current_app, request
-from flask_limiter.util import get_remote_address
+from flask import Flask, request
 from flask_security import RoleMixin, SQLAlchemyUserDatastore
 
 from app.accounts.models import User
 from app.core.db import db
-from app.extensions import limiter, security
+from app.core.rate_limits import check_rate
+from app.extensions import security
 
 SETTINGS = {
     "SECURITY_PASSWORD_HASH": "argon2",
@@ -40,18 +40,17 @@ def init_app(app: Flask) -> None:
     views["security.login"] = _throttled(views["security.login"])
 
 
-@cache
 def _throttled(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Once a process, not once an app: each further time would count every login once more."""
-    throttle: Callable[..., Callable[..., Any]] = limiter.limit(
-        lambda: current_app.config["RATE_LIMIT_LOGIN"],
-        key_func=_account_and_address,
-        methods=["POST"],
-    )
-    return throttle(view)
+    @wraps(view)
+    def throttled() -> Any:
+        if request.method == "POST":
+            check_rate("RATE_LIMIT_LOGIN", _account_and_address())
+        return view()
+
+    return throttled
 
 
 def _account_and_address() -> str:
     body = request.get_json(silent=True) if request.is_json else request.form
     email = body.get("email", "") if isinstance(body, dict) else ""
-    return f"{get_remote_address()}:{str(email).strip().lower()[:254]}"
+    return f"{request.remote_addr}:{str(email).strip().lower()[:254]}"

@@ -4,11 +4,12 @@ from flask import Flask
 
 
 def init_app(app: Flask) -> None:
-    """Logs, keys, database, hints, outbound requests."""
-    from app.core import crypto, db, http, jobs, logs
+    """Logs, keys, database, hints, rate limits, outbound requests."""
+    from app.core import crypto, db, http, jobs, logs, rate_limits
 
     logs.init_app(app)
     crypto.init_app(app)
     db.init_app(app)
     jobs.init_app(app)
+    rate_limits.init_app(app)
     http.init_app(app)

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
@@ -20,6 +21,7 @@ from sqlalchemy.orm import Session, scoped_session
 from app.core.redis import broker_url, connect
 
 REV_CHANNEL = "switchyard:rev"
+ERRAND = "errand"
 PENDING_LIMIT = 10_000
 PAUSE_AFTER_FAILURE = 1.0  # seconds
 
@@ -77,6 +79,10 @@ class Publisher:
         """Ask a worker to run ``job`` soon, with an id and nothing else."""
         self._put(job, argument)
 
+    def call(self, errand: Callable[[Redis], None]) -> None:
+        """Have something else done with Redis soon, by this thread, that nobody waits for."""
+        self._put(ERRAND, errand)
+
     def stop(self, timeout: float = 2.0) -> None:
         """Send what is left, if Redis is there, and end the thread."""
         self._stopped = True
@@ -110,6 +116,8 @@ class Publisher:
         try:
             if name == REV_CHANNEL:
                 redis.publish(REV_CHANNEL, argument)
+            elif name == ERRAND:
+                argument(redis)
             else:
                 celery.send_task(name, args=[argument], ignore_result=True, retry=False)
         except Exception as error:
