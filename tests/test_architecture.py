@@ -41,6 +41,8 @@ PURE = (
     "app/core/clock.py",
     "app/core/errors.py",
     "app/core/strict_json.py",
+    "app/transfer/document.py",
+    "app/transfer/strict_yaml.py",
     "client/switchyard_client/_protocol.py",
     "client/switchyard_client/_resolution.py",
 )

@@ -72,13 +72,16 @@ def export_config() -> Response:
     _require_unbound(caller)
     if caller.owned_only:
         raise Forbidden("The export shows every agent: this needs an operator or an admin.")
-    found = export_document()
-    etag = f"{read_state().epoch[:8]}-{read_state().rev}"
-    if _wants_json():
-        return with_etag(document.with_version(found), etag)
-    response = Response(document.write(found), content_type=YAML)
-    response.set_etag(etag)
-    response.headers["Content-Disposition"] = 'attachment; filename="switchyard.yaml"'
+    found, state = export_document(), read_state()
+    kind = "json" if _wants_json() else "yaml"
+    if kind == "json":
+        response: Response = jsonify(document.with_version(found))
+    else:
+        response = Response(document.write(found), content_type=YAML)
+        response.headers["Content-Disposition"] = 'attachment; filename="switchyard.yaml"'
+    response.set_etag(f"{state.epoch[:8]}-{state.rev}-{kind}")
+    response.vary.add("Accept")
+    response.make_conditional(request)
     return response
 
 

@@ -117,6 +117,9 @@ def test_json_where_it_is_accepted(api: Api, export: Any) -> None:
     again = api("GET", "/config/export", headers={"Accept": "application/json"})
     assert again.headers["ETag"] == answer.headers["ETag"]
     assert again.data == answer.data
+    known = {"Accept": "application/json", "If-None-Match": answer.headers["ETag"]}
+    assert api("GET", "/config/export", headers=known).status_code == 304
+    assert api("GET", "/config/export", headers=known | {"Accept": YAML}).status_code == 200
 
 
 @pytest.mark.usefixtures("stocked")
