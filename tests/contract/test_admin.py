@@ -196,6 +196,7 @@ def test_a_delete_is_a_post_that_asks_first(
     form = re.search(r'<form[^>]*action="/admin/agent/delete/".*?</form>', page, re.DOTALL)
     assert form
     assert 'data-confirm="Delete the agent shown?' in form[0]
+    assert re.search(r"<button[^>]* disabled", form[0]), "until the script is there to ask"
     version = re.search(r'name="version" value="(\d+)"', form[0])
     assert version
     session.post("/admin/agent/delete/", id=ids["agent"], version=int(version[1]) + 1)

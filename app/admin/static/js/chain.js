@@ -22,6 +22,7 @@ export function startChainEditor() {
   section.addEventListener("change", (event) => {
     if (event.target.name?.endsWith("-provider_id")) offerModels(event.target);
   });
+  section.querySelector("[data-step-add]").disabled = false; // now somebody listens
   number(steps);
   for (const select of steps.querySelectorAll("select")) offerModels(select);
 }
@@ -42,6 +43,7 @@ function number(steps) {
   rows.forEach((row, index) => {
     row.querySelector("[data-step-title]").textContent =
       index === 0 ? "Primary" : `Fallback ${index}`;
+    row.querySelector("[data-step-remove]").disabled = false;
     row.querySelector("[data-step-up]").disabled = index === 0;
     row.querySelector("[data-step-down]").disabled = index === rows.length - 1;
     for (const element of row.querySelectorAll("[name], [id], [for], [aria-describedby]")) {

@@ -1,9 +1,10 @@
 // A form with data-confirm asks before it is sent. The policy forbids inline handlers, so one
-// listener stands here for all of them.
+// listener stands here for all of them; until it does, their buttons are disabled.
 export function startConfirming() {
   const dialog = document.getElementById("confirm");
   if (!dialog) return;
   let waiting = null;
+  for (const button of document.querySelectorAll("[data-confirm] button")) button.disabled = false;
 
   document.addEventListener("submit", (event) => {
     const form = event.target;
