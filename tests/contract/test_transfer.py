@@ -1,6 +1,7 @@
 """Row U2, export and import, and their commands."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.contract.conftest import MakeToken, MakeUser, SignIn
 
 KEY = "sk-canary-transfer"
 YAML = "text/yaml"
+GUIDE = Path(__file__).parents[2] / "docs" / "gitops.md"
 
 Import = Callable[..., TestResponse]
 
@@ -284,6 +286,19 @@ def test_owners_are_named_by_their_address(
     agent_of(document, "hers").update(agent_id="his", owner="ADA@example.com")
     assert import_(document).json["created"] == 1
     assert api("GET", "/agents/his").json["owner_id"] == owner
+
+
+def test_the_documented_file_is_what_is_exported(
+    make_user: MakeUser, export: Any, import_: Import
+) -> None:
+    make_user("ada@example.com")
+    (text,) = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    assert import_(text).json["created"] == 3
+    documented, exported = yaml.safe_load(text), export()
+    documented["providers"][0]["api_key"] = None
+    for name in ("providers", "tasks", "agents"):
+        assert documented[name][0] in exported[name]
+        assert list(documented[name][0]) == list(exported[name][0])
 
 
 def change(**fields: Any) -> Callable[[dict[str, Any]], None]:
