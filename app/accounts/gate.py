@@ -183,7 +183,7 @@ def requires(permission: Permission) -> Callable[[View], View]:
             if caller.token_id is None and request.method not in SAFE_METHODS:
                 _check_csrf()
             caller.require(permission)
-            return current_app.ensure_sync(view)(*args, **kwargs)
+            return view(*args, **kwargs)
 
         guarded.permission = permission  # type: ignore[attr-defined]
         return guarded  # type: ignore[return-value]

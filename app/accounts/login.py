@@ -8,6 +8,7 @@ from flask import Flask, request
 from flask_security import RoleMixin, SQLAlchemyUserDatastore
 
 from app.accounts.models import User
+from app.accounts.sessions import PeopleSessions
 from app.core.db import db
 from app.core.rate_limits import check_rate
 from app.extensions import security
@@ -32,6 +33,7 @@ SETTINGS = {
 def init_app(app: Flask) -> None:
     """Bind Flask-Security and throttle its login per account and address."""
     app.config.update(SETTINGS)
+    app.session_interface = PeopleSessions()
     security.init_app(app, SQLAlchemyUserDatastore(db, User, RoleMixin))
     # The gate knows the roles. Principal would load the user on every request, static files and
     # sockets too, outside the snapshot that a read gets.
