@@ -18,6 +18,9 @@ from app.core.db import reading
 
 PASSWORD = "correct horse battery"
 
+on_sqlite = pytest.mark.parametrize("backend", ["sqlite"])
+"""For what is decided before the database is asked: once is enough."""
+
 MakeToken = Callable[..., str]
 MakeUser = Callable[..., int]
 

@@ -12,7 +12,7 @@ from app.changes.services import history_query
 from app.core.clock import utcnow
 from app.core.db import commit, db
 from tests.conftest import ADMIN_EMAIL, ADMIN_TOKEN, Api
-from tests.contract.conftest import MakeToken, MakeUser, SignIn, csrf_token
+from tests.contract.conftest import MakeToken, MakeUser, SignIn, csrf_token, on_sqlite
 
 READS = ("/agents", "/agents/default", "/agents/current", "/agents/default/llm", "/providers")
 WRITES: tuple[tuple[str, str, Any], ...] = (
@@ -31,6 +31,7 @@ OPEN = {200, 201, 202, 400, 404, 409}
 """What a caller may get who passed the gate."""
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("scope", "reads", "writes"),
     [
@@ -55,6 +56,7 @@ def test_a_token_opens_what_its_scope_says(
             assert "permission" in answer.json["message"]
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "headers",
     [
@@ -196,6 +198,7 @@ def test_a_viewer_sees_what_is_theirs_and_what_is_nobodys(
         assert hidden.json["message"].replace("theirs", "not-there") == unknown.json["message"]
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("role", "operates", "writes"),
     [("viewer", False, False), ("operator", True, False), ("admin", True, True)],

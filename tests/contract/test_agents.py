@@ -10,7 +10,7 @@ from flask import Flask
 from app.core.db import commit
 from app.providers.services import get_provider
 from tests.conftest import ADMIN_TOKEN, Api
-from tests.contract.conftest import MakeToken, MakeUser
+from tests.contract.conftest import MakeToken, MakeUser, on_sqlite
 
 RACERS = 20
 
@@ -85,6 +85,7 @@ def test_the_list_of_the_active_ones(api: Api) -> None:
     assert api("GET", "/agents?active_only=false").json["total"] == 2
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "query",
     [
@@ -105,6 +106,7 @@ def test_a_list_refuses_a_query_that_it_does_not_know(api: Api, query: str) -> N
     assert query.partition("=")[0] in answer.json["errors"]["query"]
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("name", "slug"),
     [
@@ -119,6 +121,7 @@ def test_the_slug_is_made_from_the_name(api: Api, name: str, slug: str) -> None:
     assert api("POST", "/agents", {"name": name}).json["agent_id"] == slug
 
 
+@on_sqlite
 @pytest.mark.parametrize("name", ["current", "Current!", "!!!", "äöü"])
 def test_a_name_that_makes_no_slug_asks_for_one(api: Api, name: str) -> None:
     answer = api("POST", "/agents", {"name": name})
@@ -127,6 +130,7 @@ def test_a_name_that_makes_no_slug_asks_for_one(api: Api, name: str) -> None:
     assert api("POST", "/agents", {"name": name, "agent_id": "given"}).status_code == 201
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "slug", ["current", "", "Upper", "with space", "under_score", "x" * 65, "ä", "a\n", "a/b", 1]
 )
@@ -204,6 +208,7 @@ def test_a_deleted_agent_is_gone_with_its_chain(api: Api) -> None:
     assert api("DELETE", f"/providers/{mistral}").status_code == 200
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("method", "body"),
     [

@@ -8,6 +8,7 @@ from flask import Flask
 from app.agents import chain
 from app.core.db import reading
 from tests.conftest import Api
+from tests.contract.conftest import on_sqlite
 
 OPENAI = {"name": "A", "llm_provider": "openai", "llm_model": "m"}
 
@@ -23,6 +24,7 @@ def key_of(app: Flask, api: Api) -> Any:
     return read
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "both",
     [
@@ -67,6 +69,7 @@ def test_the_provider_form_makes_the_same_agent(api: Api) -> None:
     assert created["llm_api_key_set"] is True
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("body", "missing"),
     [
@@ -103,6 +106,7 @@ def test_the_provider_is_found_by_name_then_by_type_then_made(api: Api) -> None:
     assert _provider(api, "a7", "mistral") == made
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("alias", "canonical"),
     [("claude", "anthropic"), ("xai", "grok"), ("groq.com", "groq"), ("Ollama", "ollama")],
@@ -186,6 +190,7 @@ def test_an_other_endpoint_becomes_the_steps_override(api: Api, key_of: Any) -> 
     assert key_of() == ("https://api.openai.com/v1", "sk-provider")
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("change", "endpoint", "key"),
     [
@@ -242,6 +247,7 @@ def test_the_order_of_keys(api: Api, key_of: Any, monkeypatch: pytest.MonkeyPatc
     assert key_of()[1] == "sk-environment"
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "endpoint",
     ["https://evil.example/v1", "http://api.openai.com/v1", "https://api.openai.com:8443/v1"],
@@ -256,6 +262,7 @@ def test_the_environments_key_goes_to_the_providers_own_origin_only(
     assert (body["llm_api_key"], body["llm_api_key_id"]) == (None, None)
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("provider_type", "variable"),
     [("openai_compatible", "OPENAI_COMPATIBLE_API_KEY"), ("grok", "GROK_API_KEY")],

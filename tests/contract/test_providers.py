@@ -13,6 +13,7 @@ from app.providers.adapters import list_types
 from app.providers.models import ValidationStatus
 from app.providers.services import get_provider
 from tests.conftest import Api
+from tests.contract.conftest import on_sqlite
 
 LLM_TYPES = {
     "ollama": "http://127.0.0.1:11434",
@@ -58,6 +59,7 @@ def test_the_types_are_those_of_the_contract() -> None:
     assert set(list_types()) == set(LLM_TYPES)
 
 
+@on_sqlite
 @pytest.mark.parametrize("provider_type", sorted(LLM_TYPES))
 def test_each_type_has_its_usual_endpoint_or_asks_for_one(api: Api, provider_type: str) -> None:
     usual = LLM_TYPES[provider_type]
@@ -92,6 +94,7 @@ def test_the_base_url_is_handed_out_verbatim(api: Api) -> None:
     assert api("GET", "/agents/a/llm").json["llm_endpoint"] == url
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "url",
     [
@@ -121,6 +124,7 @@ def test_a_url_of_bad_syntax_is_refused_at_once(api: Api, provider: Any, url: An
         assert answer.json["errors"]["json"].keys() == {"base_url"}
 
 
+@on_sqlite
 @pytest.mark.parametrize("url", ["http://10.0.0.1/v1", "http://169.254.169.254/", "http://[::1]/"])
 def test_where_a_url_leads_is_the_checks_business(api: Api, url: str) -> None:
     body = {"name": "p", "type": "openai_compatible", "base_url": url}
@@ -135,6 +139,7 @@ def test_a_name_is_unique(api: Api, provider: dict[str, Any]) -> None:
     assert api("PATCH", f"/providers/{other['id']}", {"name": "mine"}).status_code == 409
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -286,6 +291,7 @@ def test_the_models_of_the_last_good_check(api: Api, provider: dict[str, Any], a
     assert api("GET", path).json == {"models": ["b", "a"], "total": 2}
 
 
+@on_sqlite
 @pytest.mark.parametrize("provider_id", ["0", "999", "2147483648", "99999999999999999999", "x"])
 def test_a_provider_that_is_not_there(api: Api, provider_id: str) -> None:
     for method, body in (("GET", None), ("PATCH", {"name": "x"}), ("DELETE", None)):

@@ -62,7 +62,7 @@ def test_a_wrong_setting_is_named_with_what_it_takes(tmp_path: Path, name: str, 
         "postgresql://u:p%40ss@host/db",
         "postgres://u@host/db",
         "postgresql+psycopg2://u@host/db",
-        "postgresql+psycopg://u@/db?host=/tmp",
+        "postgresql+psycopg://u@/db?host=/run/postgresql",
     ],
 )
 def test_postgresql_is_spoken_to_by_psycopg_3(tmp_path: Path, url: str) -> None:
