@@ -96,16 +96,16 @@ def raise_versions(session: Session, _context: UOWTransaction, _instances: Any) 
     _refuse_rewriting(session)
     _prepare(session)
     raised = session.info.setdefault("raised", set())
-    for row in [*session.new, *session.dirty, *session.deleted]:
-        if not isinstance(row, Tracked) or not _changes_config(session, row):
+    # The session makes these sets anew each time they are named.
+    new, dirty, deleted = session.new, session.dirty, session.deleted
+    changed = (row for row in dirty if isinstance(row, Tracked) and _changes_config(row))
+    for row in [*new, *changed, *deleted]:
+        if not isinstance(row, Tracked) or row.root in raised or row.root in deleted:
             continue
-        root = row.root
-        if root in raised or root in session.deleted:
-            continue
-        raised.add(root)  # once a transaction, however often it flushes
-        if root not in session.new:
-            root.version += 1
-            root.updated_at = utcnow()
+        raised.add(row.root)  # once a transaction, however often it flushes
+        if row.root not in new:
+            row.root.version += 1
+            row.root.updated_at = utcnow()
 
 
 @event.listens_for(db.session, "after_flush")
@@ -245,9 +245,7 @@ def _is_orphan(row: Tracked) -> bool:
     return bool(sa.inspect(type(row))._is_orphan(sa.inspect(row)))  # type: ignore[union-attr]
 
 
-def _changes_config(session: Session, row: Tracked) -> bool:
-    if row in session.new or row in session.deleted:
-        return True
+def _changes_config(row: Tracked) -> bool:
     columns = _tracked_columns(type(row))
     return any(k != SETTLED and get_history(row, name).has_changes() for name, _, k in columns)
 
