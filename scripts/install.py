@@ -6,6 +6,7 @@ stamp holds the hash of what was installed, so that a second `make up` starts at
 
 from __future__ import annotations
 
+import ctypes.util
 import fcntl
 import hashlib
 import os
@@ -100,9 +101,14 @@ def ensure_venv_module(python: str) -> None:
 
 
 def install_browser() -> None:
-    """Chromium for the browser tests, unless it is there."""
-    if not (shutil.which("chromium") or shutil.which("chromium-browser")):
-        apt_install("chromium", "fonts-dejavu-core", why="The browser tests need Chromium")
+    """Chromium for the browser tests, and a library that Playwright's driver takes for granted."""
+    packages = []
+    if not shutil.which("chromium"):
+        packages += ["chromium", "fonts-dejavu-core"]
+    if sys.platform == "linux" and ctypes.util.find_library("atomic") is None:
+        packages.append("libatomic1")
+    if packages:
+        apt_install(*packages, why="The browser tests need more than pip can install")
 
 
 def apt_install(*packages: str, why: str) -> None:

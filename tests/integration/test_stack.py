@@ -9,7 +9,7 @@ import socket
 import subprocess
 import textwrap
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -71,9 +71,10 @@ class Stack(ManagedProcess):
     def child(self, part: str) -> psutil.Process | None:
         """The leading process of this run with `part` in its command line."""
         for process in find_leftovers(self.run):
-            leads = process.pid == os.getsid(process.pid)
-            if leads and part in " ".join(process.cmdline()):
-                return process
+            with suppress(psutil.Error, ProcessLookupError):  # it has ended since the look
+                leads = process.pid == os.getsid(process.pid)
+                if leads and part in " ".join(process.cmdline()):
+                    return process
         return None
 
 

@@ -76,3 +76,23 @@ def test_without_root_the_command_is_said_instead_of_run(monkeypatch: pytest.Mon
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(install.InstallError, match="sudo apt-get install chromium"):
         install.apt_install("chromium", why="The browser tests need Chromium")
+
+
+@pytest.mark.parametrize(
+    ("browser", "library", "installed"),
+    [
+        ("/usr/bin/chromium", "libatomic.so.1", []),
+        ("/usr/bin/chromium", None, ["libatomic1"]),
+        (None, "libatomic.so.1", ["chromium", "fonts-dejavu-core"]),
+    ],
+)
+def test_only_what_the_browser_tests_lack_is_installed(
+    monkeypatch: pytest.MonkeyPatch, browser: str | None, library: str | None, installed: list[str]
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr("shutil.which", lambda _: browser)
+    monkeypatch.setattr("ctypes.util.find_library", lambda _: library)
+    monkeypatch.setattr(install, "apt_install", lambda *packages, why: asked.extend(packages))
+    install.install_browser()
+    assert asked == installed
