@@ -9,7 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.accounts import login
 from app.core.actor import set_actor
-from app.core.db import db, start_reading
+from app.core.db import db, read_first
 from app.extensions import csrf, migrate
 
 MAX_BODY = 1024 * 1024
@@ -51,13 +51,12 @@ def _begin() -> None:
     g.request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
     set_actor("anonymous")
     if request.method in {"GET", "HEAD"} and request.endpoint not in _NO_SNAPSHOT:
-        start_reading(db.session())
+        read_first()
 
 
 def _finish(response: Response) -> Response:
+    response.headers.extend(_HEADERS)
     response.headers["X-Request-ID"] = g.get("request_id", "")
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
     if request.path.startswith("/api/"):
         response.headers.setdefault("Cache-Control", "no-store")
     return response

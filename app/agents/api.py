@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Response, jsonify, request, url_for
+from flask import Response, jsonify, url_for
 from flask.views import MethodView
 
 from app.accounts.gate import Permission, current_caller, requires, state_at_start
@@ -22,7 +22,7 @@ from app.agents.schemas import (
     dump_agent,
 )
 from app.core.errors import NotFound
-from app.core.rest import Blueprint, expected_version, paged, with_etag
+from app.core.rest import Blueprint, expected_version, not_modified, paged, with_etag
 
 blueprint = Blueprint("agents", __name__, description="Agents and their chains")
 
@@ -145,11 +145,8 @@ def get_agent_llm(agent_id: str) -> Response:
     caller.require_agent(agent_id)
     check_visible(caller, agent_id)
     config = effective_cache.get_config(state_at_start(), agent_id, caller.user_id)
-    body = config.dump(reveal=caller.may(Permission.REVEAL))
-    response = with_etag(body, f"{body['epoch'][:8]}-{body['rev']}-{caller.token_id}")
-    response.headers["Cache-Control"] = "no-store"
-    response.make_conditional(request)
-    return response
+    etag = f"{config.stamp}-{caller.token_id}"
+    return not_modified(etag) or with_etag(config.dump(reveal=caller.may(Permission.REVEAL)), etag)
 
 
 @blueprint.route("/agents/<agent_id>/config")

@@ -32,6 +32,13 @@ class EffectiveConfig:
         body = dump_resolved(resolved, epoch=state.epoch, rev=state.rev, reveal=False)
         return cls(body, tuple(effective_key(step, EnvironmentKey) for step in resolved.steps))
 
+    @property
+    def stamp(self) -> str:
+        """Another one for every other content: no rev tells of the environment's keys."""
+        found = (key.find() for key in self.keys if isinstance(key, EnvironmentKey))
+        ids = [key.key_id[:8] for key in found if key]
+        return "-".join([self.body["epoch"][:8], str(self.body["rev"]), *ids])
+
     def dump(self, *, reveal: bool) -> dict[str, Any]:
         """Row A8; ``reveal`` puts the keys in."""
         first, *rest = (_dump_key(key, reveal) for key in self.keys)

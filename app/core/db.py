@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from flask import Flask, current_app
+from flask import Flask, current_app, g
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import event
@@ -126,6 +126,10 @@ class SnapshotSession(FlaskSession):
     The snapshot begins with the first query: a request that finds its answer elsewhere opens none.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.info[READING] = g.pop(READING, False)
+
     def get_bind(self, *args: Any, **kwargs: Any) -> Engine | Connection:
         bind = super().get_bind(*args, **kwargs)
         return current_app.extensions[READING] if self.info.get(READING) else bind
@@ -168,6 +172,11 @@ def start_reading(session: Session) -> None:
     if session.in_transaction():
         raise RuntimeError("a read-only snapshot cannot start inside a transaction")
     session.info[READING] = True
+
+
+def read_first() -> None:
+    """The same for the session of this request, which may never need one."""
+    g.setdefault(READING, True)
 
 
 def read_on() -> None:

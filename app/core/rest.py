@@ -129,6 +129,15 @@ def with_etag(body: dict[str, Any], etag: str | int, status: int = 200) -> Respo
     return response
 
 
+def not_modified(etag: str) -> Response | None:
+    """The answer 304 to whoever has what this ETag stands for, None to others."""
+    if not request.if_none_match.contains_weak(etag):
+        return None
+    response = Response(status=304, mimetype="application/json")
+    response.set_etag(etag)
+    return response
+
+
 def expected_version() -> int | None:
     """The row version that ``If-Match`` insists on, or None where any will do."""
     tags = request.if_match

@@ -46,7 +46,7 @@ def get_sync(args: dict[str, Any]) -> Response:
     caller = current_caller()
     etag = _etag(state_at_start(), caller)
     if request.if_none_match.contains_weak(etag):
-        return _finish(Response(status=304), etag)
+        return _finish(Response(status=304, mimetype="application/json"), etag)
     state = read_state()  # in the snapshot that the items come from
     etag = _etag(state, caller)
     intent, items = _answer(caller, state, args)
