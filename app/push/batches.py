@@ -20,10 +20,12 @@ log = logging.getLogger(__name__)
 
 
 class Batch:
-    """The messages of one audience up to one rev. ``bodies`` None: fetch everything instead."""
+    """The messages of one audience up to one rev. ``bodies`` None: fetch everything instead,
+    at some moment within ``spread`` seconds."""
 
-    def __init__(self, state: State, bodies: list[bytes] | None) -> None:
+    def __init__(self, state: State, bodies: list[bytes] | None, spread: float) -> None:
         self._state = state
+        self._spread = spread
         fits = bodies is not None and all(map(frames.fits, bodies))
         self._bodies = bodies if fits and sum(map(len, bodies or ())) <= BATCH_LIMIT else None
         self._frames: dict[int, bytes] = {}
@@ -41,7 +43,7 @@ class Batch:
 
     def _join(self, prev: int) -> bytes:
         if self._bodies is None:
-            return frames.resync(self._state)
+            return frames.resync(self._state, self._spread)
         last = len(self._bodies) - 1
         return b"".join(
             frames.change_frame(body, prev, more=number < last)
@@ -49,18 +51,20 @@ class Batch:
         )
 
 
-def prepare(seen: State, now: State, audiences: Collection[Audience]) -> dict[Audience, Batch]:
+def prepare(
+    seen: State, now: State, audiences: Collection[Audience], spread: float
+) -> dict[Audience, Batch]:
     """What happened between two states, for each audience. Reads in the caller's snapshot."""
     if now.epoch != seen.epoch or now.rev < seen.rev or now.log_floor > seen.rev:
-        return {audience: Batch(now, None) for audience in audiences}
+        return {audience: Batch(now, None, spread) for audience in audiences}
     items = _list_items(list_changes_since(seen.rev, now.rev), audiences)
     if items is None:
-        return {audience: Batch(now, None) for audience in audiences}
+        return {audience: Batch(now, None, spread) for audience in audiences}
     own_defaults = _own_defaults() if any(item.gone for item in items) else set()
     chosen = {audience: audience.select(items, own_defaults) for audience in audiences}
     bodies = _spell_out({item for batch in chosen.values() for item in batch or ()}, now)
     return {
-        audience: Batch(now, None if batch is None else [bodies[item] for item in batch])
+        audience: Batch(now, None if batch is None else [bodies[item] for item in batch], spread)
         for audience, batch in chosen.items()
     }
 

@@ -10,7 +10,6 @@ from typing import Any
 from app.changes.services import State
 
 MAX_PAYLOAD = 64 * 1024
-RESYNC_SPREAD = 5  # seconds over which clients refetch, so that they do not come all at once
 _SPLICED = 64  # what `change_frame` adds to a body, at most
 
 _TEXT = b"\x81"  # final frame of a text message
@@ -62,9 +61,9 @@ def heartbeat(state: State, last: int) -> bytes:
     return _message("heartbeat", epoch=state.epoch, rev=state.rev, last=last)
 
 
-def resync(state: State) -> bytes:
+def resync(state: State, spread: float) -> bytes:
     """Fetch it all through `GET /sync`, at a random moment within `spread_s`."""
-    return _message("resync", epoch=state.epoch, rev=state.rev, spread_s=RESYNC_SPREAD)
+    return _message("resync", epoch=state.epoch, rev=state.rev, spread_s=spread)
 
 
 def goodbye(reason: str, retry_s: int) -> bytes:

@@ -26,6 +26,9 @@ LOOK_EVERY = 1.0  # seconds
 CHECK_RIGHTS_EVERY = 2.0
 PAUSE_AFTER_FAILURE = 1.0
 RETRY_AFTER_GOODBYE = 1
+REFETCHES_A_SECOND = 200
+"""How fast clients that are told to fetch everything come: a few at once, thousands spread out."""
+LONGEST_SPREAD = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -144,16 +147,16 @@ class Hub:
         seen = self._known_state
         with self._lock:
             audiences = {subscriber.audience for subscriber in self._subscribers}
+            spread = min(LONGEST_SPREAD, len(self._subscribers) / REFETCHES_A_SECOND)
         with _snapshot():
             state = read_state()
             if state[:2] == seen[:2]:
                 return False
-            batches = _prepare(seen, state, audiences)
-        self._deliver(state, batches)
+            batches = _prepare(seen, state, audiences, spread)
+        self._deliver(state, batches, Batch(state, None, spread))
         return True
 
-    def _deliver(self, state: State, batches: dict[Audience, Batch]) -> None:
-        everything = Batch(state, None)
+    def _deliver(self, state: State, batches: dict[Audience, Batch], everything: Batch) -> None:
         with self._lock:
             self._state = state
             for subscriber in self._subscribers:
@@ -198,9 +201,11 @@ class Hub:
                 _dismiss(subscriber, "your rights have changed", CloseCode.GOING_AWAY)
 
 
-def _prepare(seen: State, now: State, audiences: set[Audience]) -> dict[Audience, Batch]:
+def _prepare(
+    seen: State, now: State, audiences: set[Audience], spread: float
+) -> dict[Audience, Batch]:
     try:
-        return prepare(seen, now, audiences)
+        return prepare(seen, now, audiences, spread)
     except SQLAlchemyError:
         raise
     except Exception:

@@ -34,7 +34,7 @@ def state() -> State:
 def batch(seen: State, audience: Audience) -> Batch:
     db.session.rollback()
     with reading():
-        return prepare(seen, read_state(), {audience})[audience]
+        return prepare(seen, read_state(), {audience}, 0.5)[audience]
 
 
 def messages(batch: Batch, prev: int) -> list[dict[str, object]]:
@@ -91,10 +91,11 @@ def test_where_the_log_does_not_reach_back_everything_is_fetched(odd: dict[str, 
     else:
         seen = seen._replace(**odd)
     with reading():
-        prepared = prepare(seen, now, {EVERYTHING, BOUND})
+        prepared = prepare(seen, now, {EVERYTHING, BOUND}, 0.5)
     for found in prepared.values():
         (message,) = messages(found, 0)
         assert (message["type"], message["rev"]) == ("resync", now.rev)
+        assert message["spread_s"] == 0.5
 
 
 def test_fifty_are_sent_and_one_more_is_fetched() -> None:

@@ -68,7 +68,7 @@ def test_the_servers_own_messages() -> None:
     made = [
         frames.welcome(STATE, 10),
         frames.heartbeat(STATE, 5),
-        frames.resync(STATE),
+        frames.resync(STATE, 2.5),
         frames.goodbye("bye", 1),
         frames.error("what?"),
     ]
@@ -76,7 +76,7 @@ def test_the_servers_own_messages() -> None:
     assert said == [
         {"type": "welcome", "epoch": "e1", "rev": 7, "heartbeat_s": 10},
         {"type": "heartbeat", "epoch": "e1", "rev": 7, "last": 5},
-        {"type": "resync", "epoch": "e1", "rev": 7, "spread_s": 5},
+        {"type": "resync", "epoch": "e1", "rev": 7, "spread_s": 2.5},
         {"type": "goodbye", "reason": "bye", "retry_s": 1},
         {"type": "error", "message": "what?"},
     ]
