@@ -106,22 +106,21 @@ def test_filters_narrow_it(api: Api, analyst: dict[str, Any], changes: Changes, 
     assert changes("actor=nobody") == []
 
 
-@pytest.mark.parametrize(
-    ("query", "field"),
-    [
-        ("operation=explode", "operation"),
-        ("since=yesterday", "since"),
-        ("rev_from=x", "rev_from"),
-        ("rev_to=99999999999999999999", "rev_to"),
-        ("entity_id=0", "entity_id"),
-        ("page_size=201", "page_size"),
-        ("search=x", "search"),
-    ],
-)
-def test_bad_filters_are_named(api: Api, query: str, field: str) -> None:
-    answer = api("GET", f"/changes?{query}")
-    assert answer.status_code == 422
-    assert list(answer.json["errors"]["query"]) == [field]
+BAD_FILTERS = [
+    ("operation=explode", "operation"),
+    ("since=yesterday", "since"),
+    ("rev_from=x", "rev_from"),
+    ("rev_to=99999999999999999999", "rev_to"),
+    ("entity_id=0", "entity_id"),
+    ("page_size=201", "page_size"),
+    ("search=x", "search"),
+]
+
+
+def test_bad_filters_are_named(api: Api) -> None:
+    for query, field in BAD_FILTERS:
+        answer = api("GET", f"/changes?{query}")
+        assert (answer.status_code, list(answer.json["errors"]["query"])) == (422, [field])
 
 
 def test_a_viewer_sees_their_agents_and_nobodys_but_no_accounts(
