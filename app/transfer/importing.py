@@ -73,29 +73,42 @@ def import_document(
 
 
 def _apply(document: Document, raw: dict[str, list[Item]], dry_run: bool, prune: bool) -> Report:
-    lock("import")
-    lock_defaults({"is_default": True})
-    # Agents before providers, as a save of an agent takes them.
-    rows = {it.name: it.load_rows(for_update=True) for it in reversed(SECTIONS)}
-    before = {it.name: it.dump_rows(rows[it.name]) for it in SECTIONS}
     given = [section for section in SECTIONS if section.name in document]
+    rows = _lock_rows()
+    before = {it.name: it.dump_rows(rows[it.name]) for it in SECTIONS}
     warnings: list[str] = []
     for section in given:
         warnings += _write(section, document[section.name], rows[section.name], before)
     if prune:
+        # Agents go before what they use.
         for section in reversed(given):
             _prune(section, document[section.name], rows[section.name])
+    after = _read_outcome(document, given)
+    differences = diff(before, after, SHAPES)
+    # Counted among what the document names: others may have changed along, e.g. a former default.
+    touched = {(it.section, it.name) for it in differences}
+    named = [(it.name, item[it.key]) for it in given for item in document[it.name]]
+    unchanged = sum(name not in touched for name in named)
+    return Report(dry_run, differences, unchanged, warnings + missing_keys(raw, after, SHAPES))
+
+
+def _lock_rows() -> dict[str, Any]:
+    """Every section's rows, so that nobody changes them before the commit."""
+    lock("import")
+    lock_defaults({"is_default": True})
+    # Agents before providers, as a save of an agent takes them: two of them never cross.
+    return {section.name: section.load_rows(for_update=True) for section in reversed(SECTIONS)}
+
+
+def _read_outcome(document: Document, given: list[Section]) -> Document:
     flush()
+    # Read afresh: a chain's list in memory is not in the order of its positions any more.
     db.session.expire_all()
     after = export_document()
     for section in given:
         by_name = {item[section.key]: item for item in after[section.name]}
         section.check_outcome(document[section.name], by_name)
-    differences = diff(before, after, SHAPES)
-    touched = {(it.section, it.name) for it in differences}
-    names = [(it.name, item[it.key]) for it in given for item in document[it.name]]
-    unchanged = sum(name not in touched for name in names)
-    return Report(dry_run, differences, unchanged, warnings + missing_keys(raw, after, SHAPES))
+    return after
 
 
 def _write(section: Section, items: list[Item], rows: Any, before: Document) -> list[str]:
