@@ -1,1 +1,1 @@
-"""Configuration in bulk: seeds now, export and import later."""
+"""Configuration in bulk: seeds, export and import, restore, and the history as callers see it."""
