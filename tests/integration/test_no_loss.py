@@ -2,7 +2,6 @@
 with the final state."""
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,22 +127,28 @@ def test_what_rest_acknowledged_is_there_after_kill_9(
     app: Flask, web: WebServer, client: SwitchyardClient
 ) -> None:
     acknowledged: list[int] = []
+    ended = threading.Event()
 
     def write() -> None:
         with requests.Session() as session:
             session.headers["Authorization"] = f"Bearer {ADMIN_TOKEN}"
             for number in range(CHANGES):
                 while not _saved(session, web.url, number):
-                    time.sleep(0.05)
+                    if ended.wait(0.05):
+                        return
                 acknowledged.append(number)
 
     writer = threading.Thread(target=write)
     writer.start()
-    for moment in (10, 30):
-        wait_until(lambda at=moment: len(acknowledged) >= at, f"{moment} saves", timeout=30)
-        web.kill()
-        web.start()
-    writer.join(60)
+    try:
+        for moment in (10, 30):
+            wait_until(lambda at=moment: len(acknowledged) >= at, f"{moment} saves", timeout=30)
+            web.kill()
+            web.start()
+        wait_until(lambda: len(acknowledged) == CHANGES, "all saves", timeout=30)
+    finally:
+        ended.set()  # a server that does not come back must not keep the writer for ever
+        writer.join(60)
     assert acknowledged == list(range(CHANGES))
     arrives(client)
     no_gap(app)
