@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from app.changes.models import Change, ConfigState, Operation
-from app.core.db import UtcDateTime, db, read_now
+from app.core.db import UtcDateTime, db
 from app.core.errors import NotFound
+from app.core.read_now import read_now
 
 
 class State(NamedTuple):
