@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 
 from app.admin.errors import error_page
 from app.core.crypto import hash_token
-from app.core.db import db
+from app.core.db import CLASHES, conflict_of, db
 from app.core.errors import Invalid, SwitchyardError, Unavailable
 from app.core.rate_limits import check_rate
 from app.extensions import csrf
@@ -86,6 +86,9 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(SwitchyardError, _refused)
     app.register_error_handler(OperationalError, _database_away)
     app.register_error_handler(DataError, _not_storable)
+    # A query may flush what is pending, and so meet a conflict before the commit does.
+    for error in CLASHES:
+        app.register_error_handler(error, _clash)
     app.register_error_handler(Exception, _unexpected)
     app.add_url_rule("/api/docs", "docs", _docs)
     app.add_url_rule("/api/docs/<path:filename>", "docs_asset", _docs_asset)
@@ -125,6 +128,10 @@ def _refused(error: SwitchyardError) -> Any:
 def _database_away(error: OperationalError) -> Any:
     log.error("database: %s", type(error.orig).__name__)
     return _refused(Unavailable("The database is busy or away; try again in a moment."))
+
+
+def _clash(error: Exception) -> Any:
+    return _refused(conflict_of(error))
 
 
 def _not_storable(error: DataError) -> Any:

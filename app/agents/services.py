@@ -93,7 +93,7 @@ def update_agent(
     Returns the agent with warnings. Raises NotFound, Stale, Invalid, Conflict, BadRequest (for the
     global default).
     """
-    lock_defaults(data)
+    lock_defaults(data, agent_id)
     agent = get_agent(agent_id, for_update=True)
     check_version(agent.version, expected_version)
     warnings = change_agent(agent, data)
@@ -138,7 +138,7 @@ def remove_agent(agent: Agent) -> None:
 
 def set_default(agent_id: str, expected_version: int | None = None) -> Agent:
     """Make it the one default among the agents of its owner. Raises NotFound, Stale, BadRequest."""
-    lock_defaults({"is_default": True})
+    lock_defaults({"is_default": True}, agent_id)
     agent = get_agent(agent_id, for_update=True)
     check_version(agent.version, expected_version)
     _make_default(agent)
@@ -170,10 +170,18 @@ def _known_owner(owner_id: int | None) -> int | None:
     return owner_id
 
 
-def lock_defaults(data: dict[str, Any]) -> None:
-    """One at a time may move a default: taken before any row, so that two never cross."""
-    if data.keys() & {"is_default", "is_active", "owner_id"}:
-        lock("default agents")
+def lock_defaults(data: dict[str, Any], agent_id: str | None = None) -> None:
+    """One at a time may move a default: taken before any row, so that two never cross.
+
+    The rows that may change come next, by slug, as every write of several agents takes them.
+    """
+    if not data.keys() & {"is_default", "is_active", "owner_id"}:
+        return
+    lock("default agents")
+    defaults = db.session.scalars(sa.select(Agent.agent_id).where(Agent.is_default)).all()
+    for slug in sorted({*defaults, *([agent_id] if agent_id else [])}):
+        one = sa.select(Agent.id).where(Agent.agent_id == slug)
+        db.session.execute(one.with_for_update())
 
 
 def _move(agent: Agent, data: dict[str, Any]) -> None:
