@@ -6,8 +6,18 @@ client = SwitchyardClient()
 config = client.get_agent_config("market-analyst")
 """
 
+from ._attempts import Attempt
 from ._client import SwitchyardClient
-from ._errors import ConfigurationError, SwitchyardError, TransportError
+from ._errors import (
+    AgentHalted,
+    AllAttemptsFailed,
+    BudgetBlocked,
+    ConfigurationError,
+    FailedAttempt,
+    SwitchyardError,
+    TransportError,
+)
+from ._failures import Reason
 from ._models import AgentConfig, LLMStep, Prices, Status
 from ._secret import Secret
 from ._shared import get_client, init_client, shutdown_client
@@ -15,9 +25,15 @@ from ._timings import Timings
 
 __all__ = [
     "AgentConfig",
+    "AgentHalted",
+    "AllAttemptsFailed",
+    "Attempt",
+    "BudgetBlocked",
     "ConfigurationError",
+    "FailedAttempt",
     "LLMStep",
     "Prices",
+    "Reason",
     "Secret",
     "Status",
     "SwitchyardClient",

@@ -7,11 +7,13 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
+from ._attempts import Attempt, Attempts, Chain, check_deadline
 from ._cache import Cache, Change
 from ._errors import ConfigurationError
+from ._failover import Cooldowns
 from ._models import AgentConfig, Status
 from ._runtime import SETTLED, Runtime, Settings
 from ._snapshot import DiskSnapshot
@@ -21,6 +23,8 @@ from ._transport import HttpTransport, Transport
 from ._worker import Callback
 
 logger = logging.getLogger("switchyard_client")
+
+Result = TypeVar("Result")
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -85,6 +89,7 @@ class SwitchyardClient:
         self._url = url
         self._callbacks: tuple[Callback, ...] = ()
         self._cache = Cache(self._dispatch)
+        self._cooldowns = Cooldowns(timings.cooldown, timings.cooldown_max)
         self._runtime: Runtime | None = None
         self._closed = False
         self._forked = False
@@ -131,6 +136,41 @@ class SwitchyardClient:
                 self._callbacks = tuple(kept)
 
         return unsubscribe
+
+    # Calling
+
+    def attempts(self, agent_id: str, *, deadline: float | None = None) -> Attempts:
+        """The agent's chain, to be tried step by step until one answers.
+
+            for attempt in client.attempts("market-analyst"):
+                with attempt:
+                    reply = OpenAI(**attempt.openai()).chat.completions.create(...)
+
+        Goes on to the next step after a fault of the provider (connection, TLS, time-out, 5xx,
+        429, quota, 401, 403, unknown model, unparsable answer), not after one of the request
+        (400, 422), a cancellation, or the first token of `attempt.streaming(...)`. Steps that
+        failed lately are passed over.
+
+        Args:
+            deadline: seconds for the whole chain; each attempt's `timeout` fits into it, and no
+                further one begins after it.
+
+        Raises AgentHalted or BudgetBlocked before any call, and AllAttemptsFailed at the end.
+        """
+        check_deadline(deadline)
+        config = self.get_agent_config(agent_id)
+        return Attempts(
+            Chain(config, self._cooldowns, lambda: self.get_agent_config(agent_id), deadline)
+        )
+
+    def call(
+        self, agent_id: str, fn: Callable[[Attempt], Result], *, deadline: float | None = None
+    ) -> Result:
+        """`fn(attempt)` of the first step that answers; `attempts` in one line."""
+        for attempt in self.attempts(agent_id, deadline=deadline):
+            with attempt:
+                return fn(attempt)
+        raise AssertionError("a chain ends with a result or an exception")
 
     # Life cycle
 
@@ -224,6 +264,7 @@ class SwitchyardClient:
         self._lock = threading.RLock()
         self._forked = True
         self._cache.after_fork()
+        self._cooldowns.after_fork()
         if runtime is not None and not self._closed:
             runtime.abandon()
 

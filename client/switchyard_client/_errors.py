@@ -2,6 +2,9 @@
 
 SwitchyardError
 ├── ConfigurationError      the client was set up wrongly (also a ValueError)
+├── AgentHalted             the red button: no call may be made
+├── BudgetBlocked           the agent's budget is spent: no call may be made
+├── AllAttemptsFailed       every step of a chain failed; `.attempts` says why
 └── TransportError          an exchange with the server failed; reads never raise it
     ├── Unreachable         network, TLS, time-out, 5xx
     │   └── InvalidAnswer   something answered, but not a Switchyard server's answer
@@ -12,6 +15,12 @@ SwitchyardError
     └── StreamClosed        the server ended the stream, with its close `code`
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ._failures import Reason
+
 
 class SwitchyardError(Exception):
     """Base of every error of this library."""
@@ -19,6 +28,86 @@ class SwitchyardError(Exception):
 
 class ConfigurationError(SwitchyardError, ValueError):
     """The client was set up wrongly; the message names the argument and the way out."""
+
+
+class AgentHalted(SwitchyardError):
+    """Somebody halted the agent: make no call until it is resumed."""
+
+    def __init__(self, agent_id: str, reason: str | None = None) -> None:
+        super().__init__(agent_id, reason)
+        self.agent_id = agent_id
+        self.reason = reason
+        """What was said when it was halted, if anything."""
+
+    def __str__(self) -> str:
+        return f"agent {self.agent_id} is halted{f': {self.reason}' if self.reason else ''}"
+
+
+class BudgetBlocked(SwitchyardError):
+    """The agent's budget is spent and set to block: make no call."""
+
+    def __init__(self, agent_id: str) -> None:
+        super().__init__(agent_id)
+        self.agent_id = agent_id
+
+    def __str__(self) -> str:
+        return f"agent {self.agent_id} has spent its budget"
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """One step that was tried, and what came of it."""
+
+    position: int
+    """0 is the primary."""
+    provider: str
+    model: str
+    endpoint: str | None
+    reason: Reason
+    """Why it failed; a str, e.g. `rate_limited`."""
+    status: int | None
+    """HTTP status, where there was one."""
+    seconds: float
+    """How long the attempt took."""
+    error: Exception | None
+    """What was raised. None in an error that came out of a pickle."""
+
+    def __str__(self) -> str:
+        # Never the provider's own text: some quote the key.
+        status = f" {self.status}" if self.status else ""
+        kind = f", {type(self.error).__name__}" if self.error else ""
+        return f"{self.provider} {self.model}: {self.reason}{status} ({self.seconds:.2f} s{kind})"
+
+
+class AllAttemptsFailed(SwitchyardError):
+    """Every step that was tried failed; the last error is the `__cause__`."""
+
+    def __init__(
+        self, agent_id: str, attempts: Sequence[FailedAttempt], *, deadline: bool = False
+    ) -> None:
+        super().__init__(agent_id)
+        self.agent_id = agent_id
+        self.attempts = tuple(attempts)
+        """Each `FailedAttempt` in the order of the calls. Steps that cool down are not tried."""
+        self.deadline_exceeded = deadline
+        """The time for the whole chain was over before its end."""
+
+    def __str__(self) -> str:
+        head = f"no step of agent {self.agent_id} answered"
+        if self.deadline_exceeded:
+            head += " before the deadline"
+        return "; ".join([head, *map(str, self.attempts)])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors of SDKs hold open responses and cannot travel between processes.
+        bare = tuple(replace(attempt, error=None) for attempt in self.attempts)
+        return _all_attempts_failed, (self.agent_id, bare, self.deadline_exceeded)
+
+
+def _all_attempts_failed(
+    agent_id: str, attempts: tuple[FailedAttempt, ...], deadline: bool
+) -> AllAttemptsFailed:
+    return AllAttemptsFailed(agent_id, attempts, deadline=deadline)
 
 
 class TransportError(SwitchyardError):

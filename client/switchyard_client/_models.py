@@ -105,6 +105,8 @@ class AgentConfig(LLMStep):
     halted: bool = False
     """Someone pressed the red button: make no call."""
     halted_reason: str | None = None
+    budget_state: str = "ok"
+    """`ok`, `warn`, or `blocked`: make no call."""
     version: int = field(default=0, compare=False)
     """Row version of the answering agent."""
     config_version: int = field(default=0, compare=False)

@@ -3,8 +3,6 @@
 import contextlib
 import os
 import ssl
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
@@ -22,6 +20,7 @@ from ._errors import (
     Unauthorized,
     Unreachable,
 )
+from ._headers import retry_after
 from ._http import abandon_socket
 
 Verify = bool | str
@@ -130,19 +129,6 @@ def handshake_error(status: int, headers: Any) -> TransportError:
     if status in (401, 403):
         return (Unauthorized if status == 401 else Forbidden)(f"stream refused ({status})")
     return InvalidAnswer(f"stream refused ({status})")
-
-
-def retry_after(value: str | None) -> float | None:
-    """Seconds of a Retry-After header: a number from our server, a date from some proxies."""
-    if value is None:
-        return None
-    if value.strip().isdecimal():
-        return float(value.strip()[:9])
-    try:
-        moment = parsedate_to_datetime(value)
-        return max(0.0, (moment - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):  # TypeError: a date without a zone
-        return None
 
 
 def tls_context(verify: Verify) -> ssl.SSLContext:

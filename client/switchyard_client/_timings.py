@@ -36,5 +36,8 @@ class Timings:
     """A server's Retry-After is believed up to this."""
     snapshot_delay: float = 1.0
     """Changes within this are written to disk together."""
+    cooldown: float = 30.0
+    cooldown_max: float = 600.0
+    """A step that failed is left alone: this long at first, doubling with each failure."""
     close: float = 2.0
     """`close()` returns after this at the latest."""

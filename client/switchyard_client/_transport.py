@@ -24,10 +24,11 @@ from ._errors import (
     Unauthorized,
     Unreachable,
 )
+from ._headers import retry_after
 from ._http import BearerAuth, TrackedAdapter, abandon_socket, read_body
 from ._messages import SyncAnswer, parse_json, parse_sync
 from ._models import AgentConfig
-from ._stream import Stream, Verify, dial, retry_after, stream_url, tls_context
+from ._stream import Stream, Verify, dial, stream_url, tls_context
 from ._timings import Timings
 from ._wire import Malformed, decode_config, require_object, text
 

@@ -10,8 +10,9 @@ from switchyard_client import ConfigurationError, SwitchyardClient, SwitchyardEr
 from switchyard_client._client import checked_token, checked_url
 from switchyard_client._errors import Forbidden, InvalidAnswer, StreamClosed, Throttled
 from switchyard_client._events import Cause, Failure
+from switchyard_client._headers import retry_after
 from switchyard_client._resolution import built_in
-from switchyard_client._stream import handshake_error, retry_after, stream_url
+from switchyard_client._stream import handshake_error, stream_url
 from switchyard_client._worker import Dispatcher, Worker
 
 

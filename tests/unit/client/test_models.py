@@ -32,9 +32,15 @@ def config() -> AgentConfig:
 def test_the_public_names() -> None:
     assert switchyard_client.__all__ == [
         "AgentConfig",
+        "AgentHalted",
+        "AllAttemptsFailed",
+        "Attempt",
+        "BudgetBlocked",
         "ConfigurationError",
+        "FailedAttempt",
         "LLMStep",
         "Prices",
+        "Reason",
         "Secret",
         "Status",
         "SwitchyardClient",

@@ -1,0 +1,276 @@
+"""`attempts`: an agent's chain, run. The caller makes the calls; this decides who is next.
+
+for attempt in client.attempts("market-analyst"):
+    with attempt:
+        reply = OpenAI(**attempt.openai()).chat.completions.create(model=attempt.model, ...)
+"""
+
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Self, TypeVar, overload
+
+from ._errors import AgentHalted, AllAttemptsFailed, BudgetBlocked, FailedAttempt
+from ._failover import Cooldowns
+from ._failures import StepFailure, classify
+from ._models import AgentConfig, LLMStep
+from ._sdk import anthropic_arguments, litellm_arguments, openai_arguments, parameters
+from ._secret import Secret
+from ._streams import carries_content
+
+Chunk = TypeVar("Chunk")
+
+
+class Attempt:
+    """One step of the chain, to be tried inside `with attempt:` (or `async with`).
+
+    An exception that another step may not meet ends the block quietly and the loop goes on;
+    every other one goes through.
+    """
+
+    def __init__(
+        self, config: AgentConfig, position: int, cooldowns: Cooldowns, remaining: float | None
+    ) -> None:
+        self._config = config
+        self._position = position
+        self._step: LLMStep = config.steps[position]
+        self._cooldowns = cooldowns
+        self._began = time.monotonic()
+        whole = self._step.timeout
+        self._timeout = whole if remaining is None else min(whole, remaining)
+        self._entered = self._settled = self._answered = False
+        self.failed: FailedAttempt | None = None
+        """Why this step failed; None as long as it has not."""
+
+    @property
+    def config(self) -> AgentConfig:
+        """The agent's whole configuration; `step` is the part that is tried here."""
+        return self._config
+
+    @property
+    def step(self) -> LLMStep:
+        """The step that is tried, with all its values."""
+        return self._step
+
+    @property
+    def position(self) -> int:
+        """0 for the primary, then the fallbacks."""
+        return self._position
+
+    @property
+    def provider(self) -> str:
+        """The provider's type, e.g. `openai`."""
+        return self._step.provider
+
+    @property
+    def model(self) -> str:
+        return self._step.model
+
+    @property
+    def endpoint(self) -> str | None:
+        """Base URL including its version path."""
+        return self._step.endpoint
+
+    @property
+    def api_key(self) -> Secret | None:
+        return self._step.api_key
+
+    @property
+    def timeout(self) -> float:
+        """Seconds for this call: the step's own, or what is left for the whole chain."""
+        return self._timeout
+
+    def openai(self) -> dict[str, Any]:
+        """Keyword arguments for `OpenAI(...)` or `AsyncOpenAI(...)`; the key is in clear."""
+        return openai_arguments(self._step, self._timeout)
+
+    def anthropic(self) -> dict[str, Any]:
+        """Keyword arguments for `Anthropic(...)` or `AsyncAnthropic(...)`; the key is in clear."""
+        return anthropic_arguments(self._step, self._timeout)
+
+    def litellm(self) -> dict[str, Any]:
+        """Keyword arguments for `litellm.completion(...)`, model and parameters included."""
+        return litellm_arguments(self._step, self._timeout)
+
+    def parameters(self) -> dict[str, Any]:
+        """`temperature`, `top_p` and `max_tokens` for the call itself, as far as they are set."""
+        return parameters(self._step)
+
+    @overload
+    def streaming(self, chunks: AsyncIterable[Chunk]) -> AsyncIterator[Chunk]: ...
+
+    @overload
+    def streaming(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]: ...
+
+    def streaming(
+        self, chunks: Iterable[Chunk] | AsyncIterable[Chunk]
+    ) -> Iterator[Chunk] | AsyncIterator[Chunk]:
+        """The chunks of a streamed answer, passed on one by one.
+
+        From the first token on the answer is this step's: a later failure goes through, for
+        another step would start the answer again.
+        """
+        if isinstance(chunks, AsyncIterable):
+            return self._pass_on_async(chunks)
+        return self._pass_on(chunks)
+
+    def __enter__(self) -> Self:
+        if self._entered:
+            raise RuntimeError("an attempt is entered once; the loop brings the next one")
+        self._entered = True
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        self._settle(error)
+        return self.failed is not None and not self._answered
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        return self.__exit__(kind, error, trace)
+
+    def __repr__(self) -> str:
+        return f"<Attempt {self._position} {self._step.provider} {self._step.model}>"
+
+    # Inside
+
+    def _pass_on(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        try:
+            for chunk in chunks:
+                self._take(chunk)
+                yield chunk
+        except Exception as error:
+            self._stream_broke(error)
+            raise
+
+    async def _pass_on_async(self, chunks: AsyncIterable[Chunk]) -> AsyncIterator[Chunk]:
+        try:
+            async for chunk in chunks:
+                self._take(chunk)
+                yield chunk
+        except Exception as error:
+            self._stream_broke(error)
+            raise
+
+    def _take(self, chunk: object) -> None:
+        self._answered = self._answered or carries_content(chunk)
+
+    def _stream_broke(self, error: Exception) -> None:
+        # Inside the block its end settles this; a stream may also be read after it.
+        if self._settled:
+            self._settle(error)
+
+    def _settle(self, error: BaseException | None) -> None:
+        """Tell the cooldowns how it went."""
+        self._settled = True
+        if error is None:
+            self._cooldowns.succeeded(self._step)
+            return
+        now, failure = time.monotonic(), classify(error)
+        if failure is None or not isinstance(error, Exception):
+            self._cooldowns.released(self._step, self._began, now)
+            return
+        self._cooldowns.failed(self._step, self._began, now, failure.retry_after or 0)
+        self.failed = self._describe(failure, error, now)
+
+    def _describe(self, failure: StepFailure, error: Exception, now: float) -> FailedAttempt:
+        step = self._step
+        return FailedAttempt(
+            self._position,
+            step.provider,
+            step.model,
+            step.endpoint,
+            failure.reason,
+            failure.status,
+            now - self._began,
+            error,
+        )
+
+
+class Chain:
+    """One run through an agent's steps; drives the loops of both clients."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        cooldowns: Cooldowns,
+        read: Callable[[], AgentConfig],
+        deadline: float | None,
+    ) -> None:
+        refuse(config)
+        self._config = config
+        self._cooldowns = cooldowns
+        self._read = read
+        self._ends = None if deadline is None else time.monotonic() + deadline
+        self._tried: set[int] = set()
+        self._failed: list[FailedAttempt] = []
+        self._current: Attempt | None = None
+        self._last_resort = False
+
+    def next(self) -> Attempt | None:
+        """The next attempt; None when the last one went through."""
+        if self._current is not None and not self._note_failure(self._current):
+            return None
+        refuse(self._read())  # the button may have been pressed during the last attempt
+        now = time.monotonic()
+        remaining = None if self._ends is None else self._ends - now
+        if remaining is not None and remaining <= 0 and self._failed:
+            raise self._exhausted(deadline=True)
+        pick = None
+        if not self._last_resort:
+            pick = self._cooldowns.pick(self._config.steps, self._tried, now)
+        if pick is None:
+            raise self._exhausted()
+        self._tried.add(pick.position)
+        self._last_resort = pick.last_resort
+        self._current = Attempt(self._config, pick.position, self._cooldowns, remaining)
+        return self._current
+
+    def _note_failure(self, attempt: Attempt) -> bool:
+        if not attempt._entered:
+            raise RuntimeError("use `with attempt:` in the body of the loop")
+        if attempt.failed is not None:
+            self._failed.append(attempt.failed)
+        return attempt.failed is not None
+
+    def _exhausted(self, *, deadline: bool = False) -> AllAttemptsFailed:
+        error = AllAttemptsFailed(self._config.requested_agent_id, self._failed, deadline=deadline)
+        error.__cause__ = self._failed[-1].error
+        return error
+
+
+class Attempts(Iterator[Attempt]):
+    """What `client.attempts` returns: iterate over it once."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+
+    def __next__(self) -> Attempt:
+        attempt = self._chain.next()
+        if attempt is None:
+            raise StopIteration
+        return attempt
+
+
+def refuse(config: AgentConfig) -> None:
+    """Raise where no call may be made."""
+    if config.halted:
+        raise AgentHalted(config.requested_agent_id, config.halted_reason)
+    if config.budget_state == "blocked":
+        raise BudgetBlocked(config.requested_agent_id)
+
+
+def check_deadline(deadline: float | None) -> None:
+    if deadline is not None and not deadline > 0:
+        raise ValueError(f"deadline must be a number of seconds above 0, not {deadline!r}")
