@@ -21,6 +21,7 @@ def init_app(app: Flask, index_view: AdminIndexView) -> None:
     from app.admin import policy
     from app.admin.gate import may
     from app.agents.admin import AgentView
+    from app.agents.halt_admin import HaltView, halt_state
     from app.agents.models import Agent
     from app.changes.admin import HistoryView
     from app.changes.models import Change
@@ -38,7 +39,8 @@ def init_app(app: Flask, index_view: AdminIndexView) -> None:
     admin.add_view(CheckedProviderView(Provider, name="Providers", endpoint="provider"))
     admin.add_view(AgentView(Agent, name="Agents", endpoint="agent"))
     admin.add_view(HistoryView(Change, name="History", endpoint="history"))
+    admin.add_view(HaltView(name="Red button", endpoint="red_button", url="/admin/halt"))
 
     @app.context_processor
     def furniture() -> dict[str, Any]:
-        return {"may": may, "Permission": Permission}
+        return {"may": may, "Permission": Permission, "halt_state": halt_state}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import g
+from flask import g, request
 from flask.typing import ResponseReturnValue
 from flask_admin.model.template import macro
 from marshmallow import fields, validate
@@ -11,7 +11,7 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired
 
 from app.accounts.services import list_users
-from app.admin.base import ResourceView, expose
+from app.admin.base import Permission, ResourceView, expose
 from app.admin.fields import (
     ChoiceField,
     IdField,
@@ -25,7 +25,8 @@ from app.admin.fields import (
     choices,
     key_payload,
 )
-from app.agents import services
+from app.agents import halt, services
+from app.agents.halt_admin import ask_and_halt, halt_state
 from app.agents.models import Agent
 from app.agents.schemas import AgentIn, AgentPatch, LLMConfigItem
 from app.core.errors import NotFound
@@ -134,6 +135,11 @@ class AgentView(ResourceView):
     form = AgentForm
     create_schema = AgentFormIn
     update_schema = AgentFormPatch
+    needed_by = {  # noqa: RUF012
+        **ResourceView.needed_by,
+        "halt_view": Permission.OPERATE,
+        "resume_view": Permission.ADMINISTER,
+    }
     list_template = "switchyard/agents.html"
     details_template = "switchyard/agent.html"
     create_template = edit_template = "switchyard/agent_form.html"
@@ -155,7 +161,8 @@ class AgentView(ResourceView):
 
     def list_query(self, args: dict[str, Any]) -> Any:
         viewer = g.caller.user_id if g.caller.owned_only else None
-        return services.list_query(args | {"visible_to": viewer})
+        query = services.list_query(args | {"visible_to": viewer})
+        return halt.only_halted(query) if request.args.get("halted") == "1" else query
 
     def find(self, row_id: int) -> Agent:
         agent = services.get_agent_by_id(row_id)
@@ -180,6 +187,22 @@ class AgentView(ResourceView):
         """Make it the one default among the agents of its owner."""
         return self.act(
             lambda agent: services.set_default(agent.agent_id), "{name} is the default now."
+        )
+
+    @expose("/halt/", methods=("GET", "POST"))
+    def halt_view(self) -> ResponseReturnValue:
+        """Ask for the reason, and halt this agent."""
+        agent = self.get_one(request.values.get("id"))
+        return ask_and_halt(
+            self, agent, agent.name, lambda reason: halt.halt_agents([agent.agent_id], reason)
+        )
+
+    @expose("/resume/", methods=("POST",))
+    def resume_view(self) -> ResponseReturnValue:
+        """Let this agent go on."""
+        but = ", but all agents are still halted" if halt_state().button.halted else ""
+        return self.act(
+            lambda agent: halt.resume_agents([agent.agent_id]), "{name} is resumed" + but + "."
         )
 
     def create_form(self, obj: Any = None) -> AgentForm:

@@ -1,5 +1,10 @@
 """The red button: halted agents are refused by their clients before any call (row A14)."""
 
+from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
+
 from app.agents.chain import get_agent
 from app.agents.models import Agent, GlobalHalt
 from app.core.clock import utcnow
@@ -9,6 +14,21 @@ from app.core.db import commit, db
 def get_red_button(*, for_update: bool = False) -> GlobalHalt:
     """The button for all agents."""
     return db.session.get_one(GlobalHalt, 1, with_for_update=for_update or None)
+
+
+def count_halted(visible_to: int | None = None, slugs: Collection[str] | None = None) -> int:
+    """How many agents are halted one by one, of those that a caller may see (None = all)."""
+    query = only_halted(sa.select(sa.func.count(Agent.id)))
+    if visible_to is not None:
+        query = query.where(sa.or_(Agent.owner_id.is_(None), Agent.owner_id == visible_to))
+    if slugs is not None:
+        query = query.where(Agent.agent_id.in_(slugs))
+    return db.session.scalar(query) or 0
+
+
+def only_halted(query: sa.Select[Any]) -> sa.Select[Any]:
+    """Of a query for agents, those that are halted one by one."""
+    return query.where(Agent.halted_at.is_not(None))
 
 
 def halt_agents(agent_ids: list[str], reason: str | None = None) -> list[Agent]:

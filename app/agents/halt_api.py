@@ -10,6 +10,7 @@ from app.agents import halt
 from app.agents.answers import agent_response
 from app.agents.models import GlobalHalt
 from app.agents.schemas import AgentOut, HaltIn, HaltOut
+from app.core.db import read_on
 from app.core.rest import Blueprint
 
 blueprint = Blueprint("halt", __name__, description="The red button")
@@ -39,22 +40,34 @@ class Halt(MethodView):
 
     @requires(Permission.READ)
     @blueprint.response(200, HaltOut)
-    def get(self) -> GlobalHalt:
-        """Whether it is pressed."""
-        return halt.get_red_button()
+    def get(self) -> dict[str, Any]:
+        """Whether it is pressed, and how many agents are halted one by one."""
+        return _dump(halt.get_red_button())
 
     @requires(Permission.OPERATE)
     @blueprint.arguments(HaltIn)
     @blueprint.response(200, HaltOut)
-    def post(self, data: dict[str, Any]) -> GlobalHalt:
+    def post(self, data: dict[str, Any]) -> dict[str, Any]:
         """Halt every agent, those still to come included."""
         current_caller().require_unbound()
-        return halt.halt_all(data["reason"])
+        return _dump(halt.halt_all(data["reason"]))
 
 
 @blueprint.route("/resume", methods=["POST"])
 @requires(Permission.ADMINISTER)
 @blueprint.response(200, HaltOut)
-def resume_all() -> GlobalHalt:
+def resume_all() -> dict[str, Any]:
     """Let all go on but those that were halted one by one."""
-    return halt.resume_all()
+    return _dump(halt.resume_all())
+
+
+def _dump(button: GlobalHalt) -> dict[str, Any]:
+    read_on()
+    caller = current_caller()
+    visible_to = caller.user_id if caller.owned_only else None
+    return {
+        "halted": button.halted,
+        "halted_reason": button.halted_reason,
+        "halted_at": button.halted_at,
+        "halted_agents": halt.count_halted(visible_to, caller.agents),
+    }

@@ -252,6 +252,9 @@ class HaltOut(Schema):
     halted = fields.Boolean()
     halted_reason = fields.String(allow_none=True)
     halted_at = fields.AwareDateTime(allow_none=True)
+    halted_agents = fields.Integer(
+        metadata={"description": "How many of the agents that you may see are halted one by one."}
+    )
 
 
 class AgentArgs(PageArgs):

@@ -35,14 +35,19 @@ READS = (
     "/admin/agent/details/?id={agent}",
     "/admin/agent/export/csv/",
 )
-OPERATORS_READS = ("/admin/history/", "/admin/history/export/csv/")
+OPERATORS_READS = (
+    "/admin/history/",
+    "/admin/history/export/csv/",
+    "/admin/halt/",
+    "/admin/agent/halt/?id={agent}",
+)
 WRITERS_READS = (
     "/admin/provider/new/",
     "/admin/provider/edit/?id={provider}",
     "/admin/agent/new/",
     "/admin/agent/edit/?id={agent}",
 )
-OPERATIONS = ("/admin/provider/validate/",)
+OPERATIONS = ("/admin/provider/validate/", "/admin/halt/", "/admin/agent/halt/")
 WRITES = (
     "/admin/provider/new/",
     "/admin/provider/edit/?id={provider}",
@@ -53,8 +58,10 @@ WRITES = (
     "/admin/agent/edit/?id={agent}",
     "/admin/agent/delete/",
     "/admin/agent/set-default/",
+    "/admin/agent/resume/",
     "/admin/agent/action/",
     "/admin/agent/ajax/update/",
+    "/admin/halt/resume/",
     "/admin/history/action/",
     "/admin/history/ajax/update/",
 )
@@ -106,8 +113,10 @@ def test_a_role_sees_and_does_exactly_what_is_its(
         rev = read_state().rev
     for path, method, allowed in table:
         url = path.format(**ids)
-        # id 0 is nobody's: what is allowed finds nothing, what is not is refused before it looks.
-        answer = session.get(url) if method == "GET" else session.post(url, id="0")
+        # id 0 is nobody's, and no reason to halt is as long: what is allowed does nothing, what is
+        # not is refused before it looks.
+        form = {"id": "0", "reason": "x" * 501}
+        answer = session.get(url) if method == "GET" else session.post(url, **form)
         refused = answer.status_code == 403
         assert refused is not allowed, f"{role} {method} {url}: {answer.status_code}"
     with app.app_context():

@@ -1,8 +1,11 @@
 // What every page of the console does. Each module finds its own elements, or does nothing.
+import { startAsking } from "./ask_reason.js";
 import { startBaseUrl } from "./base_url.js";
 import { startChainEditor } from "./chain.js";
 import { startConfirming } from "./confirm.js";
 import { startLive } from "./live.js";
+import { startRedButton } from "./red_button.js";
+import { startSocket } from "./socket.js";
 import { startToasts } from "./toasts.js";
 
 const root = document.documentElement;
@@ -17,7 +20,10 @@ function toggleTheme() {
 document.querySelector("[data-theme-toggle]")?.addEventListener("click", toggleTheme);
 startToasts();
 startConfirming();
+startAsking();
 startChainEditor();
 startBaseUrl();
 startLive();
+startRedButton();
+startSocket(); // once every part has said what it listens to
 document.querySelector("[aria-invalid]")?.focus(); // the first field that was refused

@@ -1,55 +1,30 @@
-// Live status: the socket says that something changed, REST says what. While the socket is down the
-// page asks every few seconds; a check under way is not pushed, so it is asked for quickly.
+// Live status of providers. While the socket is down the page asks every few seconds; a check under
+// way is not pushed, so it is asked for quickly.
+import { listen, socketIsOpen } from "./socket.js";
 import { toast } from "./toasts.js";
 
 const SLOW_MS = 5000;
 const QUICK_MS = 1000;
 const QUICK_FOR_MS = 30000;
-const RECONNECT_MS = [1000, 2000, 5000, 10000];
 const UNSETTLED = new Set(["pending", "validating"]);
 const AT_ONCE = 20; // asks this many providers in one turn, the rest in the next
 
-let socketIsOpen = false;
-let failures = 0;
 let quickUntil = 0;
 let timer = null;
 
 export function startLive() {
   if (shownIds().length === 0) return;
   quickUntil = Date.now() + QUICK_FOR_MS;
-  connect();
+  listen({ topic: "providers", hear, catchUp: refreshAll });
   schedule();
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) refreshAll();
   });
 }
 
-function connect() {
-  const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/ws?topics=providers`);
-  socket.addEventListener("open", () => {
-    failures = 0;
-    show(true);
-    refreshAll(); // what changed while nobody was listening
-  });
-  socket.addEventListener("message", (event) => hear(JSON.parse(event.data)));
-  socket.addEventListener("close", () => {
-    show(false);
-    const pause = RECONNECT_MS[Math.min(failures++, RECONNECT_MS.length - 1)];
-    setTimeout(connect, pause * (1 + Math.random() / 2));
-  });
-}
-
 function hear(message) {
-  if (message.type === "resync") refreshAll();
-  else if (message.type === "provider_deleted") markGone(message.provider.id);
+  if (message.type === "provider_deleted") markGone(message.provider.id);
   else if (message.provider) refresh([message.provider.id]);
-}
-
-function show(open) {
-  socketIsOpen = open;
-  const state = document.getElementById("live-state");
-  if (!state) return;
-  state.dataset.state = state.textContent = open ? "live" : "polling";
 }
 
 function schedule() {
@@ -59,7 +34,7 @@ function schedule() {
 }
 
 async function turn() {
-  if (!document.hidden) await refresh(socketIsOpen ? unsettledIds() : shownIds());
+  if (!document.hidden) await refresh(socketIsOpen() ? unsettledIds() : shownIds());
   schedule();
 }
 
