@@ -10,7 +10,7 @@ from app.changes.models import Change
 from app.changes.services import State, list_changes_since
 from app.core.db import db
 from app.push import frames
-from app.push.messages import Item, dump_items, list_items
+from app.push.messages import Item, dump_items, is_in_reach, list_items
 from app.push.subscriber import Audience
 
 BATCH_LIMIT = 512 * 1024
@@ -55,7 +55,7 @@ def prepare(
     seen: State, now: State, audiences: Collection[Audience], spread: float
 ) -> dict[Audience, Batch]:
     """What happened between two states, for each audience. Reads in the caller's snapshot."""
-    if now.epoch != seen.epoch or now.rev < seen.rev or now.log_floor > seen.rev:
+    if now.epoch != seen.epoch or not is_in_reach(seen.rev, now):
         return {audience: Batch(now, None, spread) for audience in audiences}
     items = _list_items(list_changes_since(seen.rev, now.rev), audiences)
     if items is None:

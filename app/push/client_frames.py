@@ -56,7 +56,7 @@ def check_allowed(audience: Audience, topics: frozenset[str]) -> None:
         return
     for topic in sorted(topics):
         other = topic.startswith(ONE_AGENT) and topic.removeprefix(ONE_AGENT) not in audience.agents
-        if other or topic == PROVIDERS:
+        if other or topic in {PROVIDERS, TASKS}:
             raise BadFrame(f"this token is not for {topic}")
 
 

@@ -1,15 +1,16 @@
-"""From changes to messages: what became of which agent or provider, and what clients are told.
+"""From changes to messages: what became of which agent, provider or task, and what is said of it.
 
 Two steps, because the second is the dear one: `list_items` finds out what is touched, `dump_items`
 resolves and spells out only what somebody gets.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import defer
 
 from app.agents.effective import affected_by, resolve_agents
 from app.agents.models import Agent
@@ -19,9 +20,13 @@ from app.changes.models import Change, Operation
 from app.changes.services import State
 from app.core.db import db
 from app.providers.models import Provider
+from app.tasks.models import Task
+from app.tasks.services import brief
 
 MANY_CHANGES, MANY_AGENTS = 10_000, 1_000
 """Beyond these it is cheaper to fetch the whole."""
+RETAINED_REVS = 10_000
+"""How far back the log is read for anybody. The history itself goes further."""
 
 
 class ItemType(StrEnum):
@@ -34,15 +39,23 @@ class ItemType(StrEnum):
     PROVIDER_CHANGED = "provider_changed"
     PROVIDER_DELETED = "provider_deleted"
     PROVIDER_STATUS = "provider_status"
+    TASK_CREATED = "task_created"
+    TASK_CHANGED = "task_changed"
+    TASK_DELETED = "task_deleted"
+
+    @property
+    def kind(self) -> str:
+        """What it happened to: `agent`, `provider` or `task`."""
+        return self.value.partition("_")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What became of one agent or of one provider; the other's field is None."""
+    """What became of one agent (``agent_id``), provider or task (``thing_id``)."""
 
     type: ItemType
     agent_id: str | None = None
-    provider_id: int | None = None
+    thing_id: int | None = None
     owner_id: int | None = None
     """Who owns the agent now, or did last."""
     former_owner_id: int | None = None
@@ -50,7 +63,12 @@ class Item:
     gone: bool = False
     """No agent has this slug: a default answers, or nothing."""
     name: str | None = None
-    """The provider's name, for when it is gone."""
+    """The name of the provider or task, for when it is gone."""
+
+
+def is_in_reach(rev: int, state: State) -> bool:
+    """Whether the log leads from ``rev`` to this state; from elsewhere everything is fetched."""
+    return max(state.log_floor, state.rev - RETAINED_REVS) <= rev <= state.rev
 
 
 def list_items(
@@ -68,7 +86,8 @@ def list_items(
     slugs |= _behind_the_default(changes, affected, set(named) - affected)
     if len(slugs) > MANY_AGENTS:
         return None
-    return [*_agent_items(changes, slugs), *_provider_items(changes)]
+    things = (item for kind in _LOADERS for item in _thing_items(kind, changes))
+    return [*_agent_items(changes, slugs), *things]
 
 
 def dump_items(
@@ -80,11 +99,11 @@ def dump_items(
     """
     slugs = [item.agent_id for item in items if item.agent_id is not None]
     resolved = resolve_agents(slugs, user_id) if slugs else {}
-    providers = _load_providers(item.provider_id for item in items if item.provider_id is not None)
+    things = {kind: _load_things(kind, items) for kind in _LOADERS}
     return [
         dump_agent_item(item.type, item.agent_id, resolved[item.agent_id], state, reveal=reveal)
         if item.agent_id is not None
-        else _dump_provider_item(item, providers, state)
+        else _dump_thing_item(item, things[item.type.kind], state)
         for item in items
     ]
 
@@ -169,41 +188,58 @@ def _former_owners(
     return former
 
 
-def _provider_items(changes: Iterable[Change]) -> list[Item]:
-    operations: dict[int, set[Operation]] = {}
+def _thing_items(kind: str, changes: Iterable[Change]) -> list[Item]:
+    operations: dict[int, list[Operation]] = {}
     names: dict[int, str] = {}
     for change in changes:
-        if change.entity == "provider":
-            operations.setdefault(change.entity_id, set()).add(change.operation)
+        if change.entity == kind:
+            operations.setdefault(change.entity_id, []).append(change.operation)
             names[change.entity_id] = change.root
     return [
-        Item(_provider_type(found), provider_id=key, name=names[key])
+        Item(ItemType(f"{kind}_{_outcome(found)}"), thing_id=key, name=names[key])
         for key, found in sorted(operations.items())
     ]
 
 
-def _provider_type(operations: set[Operation]) -> ItemType:
-    if Operation.DELETE in operations:
-        return ItemType.PROVIDER_DELETED
+def _outcome(operations: list[Operation]) -> str:
+    # The last one tells whether it is gone: SQLite gives the id of a deleted row to the next one.
+    if operations[-1] is Operation.DELETE:
+        return "deleted"
     if Operation.CREATE in operations:
-        return ItemType.PROVIDER_CREATED
-    return ItemType.PROVIDER_CHANGED if Operation.UPDATE in operations else ItemType.PROVIDER_STATUS
+        return "created"
+    return "changed" if Operation.UPDATE in operations else "status"
 
 
-def _load_providers(provider_ids: Iterable[int]) -> dict[int, Provider]:
-    wanted = list(provider_ids)
-    if not wanted:
-        return {}
-    query = sa.select(Provider).where(Provider.id.in_(wanted))
-    return {provider.id: provider for provider in db.session.scalars(query)}
+def _load_things(kind: str, items: Iterable[Item]) -> dict[int, dict[str, Any]]:
+    """What is to be said of the things of one kind that are still there, by id."""
+    wanted = {item.thing_id for item in items if item.type.kind == kind}
+    return {found["id"]: found for found in _LOADERS[kind](wanted)} if wanted else {}
 
 
-def _dump_provider_item(item: Item, providers: dict[int, Provider], state: State) -> dict[str, Any]:
-    body: dict[str, Any] = {"id": item.provider_id, "name": item.name}
-    if provider := providers.get(item.provider_id or 0):
-        body |= {
+def _load_providers(wanted: Collection[int | None]) -> Iterator[dict[str, Any]]:
+    for provider in db.session.scalars(sa.select(Provider).where(Provider.id.in_(wanted))):
+        yield {
+            "id": provider.id,
             "name": provider.name,
             "type": provider.type,
             "validation_status": provider.validation_status.value,
         }
-    return {"type": item.type.value, "provider": body, "epoch": state.epoch, "rev": state.rev}
+
+
+def _load_tasks(wanted: Collection[int | None]) -> Iterator[dict[str, Any]]:
+    query = sa.select(Task).options(defer(Task.response_schema)).where(Task.id.in_(wanted))
+    return map(brief, db.session.scalars(query))
+
+
+_LOADERS = {"provider": _load_providers, "task": _load_tasks}
+
+
+def _dump_thing_item(item: Item, things: dict[int, dict[str, Any]], state: State) -> dict[str, Any]:
+    # Of what is gone there is nothing else to say.
+    body = things.get(item.thing_id or 0, {"id": item.thing_id, "name": item.name})
+    return {
+        "type": item.type.value,
+        item.type.kind: body,
+        "epoch": state.epoch,
+        "rev": state.rev,
+    }

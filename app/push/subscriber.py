@@ -9,6 +9,7 @@ from app.push.messages import Item
 from app.push.outbox import Outbox
 
 AGENTS, PROVIDERS, TASKS, ONE_AGENT = "agents", "providers", "tasks", "agent:"
+TOPIC_OF = {"provider": PROVIDERS, "task": TASKS}
 MAX_ITEMS = 50
 """More than this for one socket at once, and it is told to fetch everything instead."""
 
@@ -57,7 +58,7 @@ class Audience(NamedTuple):
 
     def _hears(self, item: Item) -> bool:
         if item.agent_id is None:
-            return PROVIDERS in self.topics
+            return TOPIC_OF[item.type.kind] in self.topics
         if self.agents is not None and item.agent_id not in self.agents:
             return False
         return AGENTS in self.topics or ONE_AGENT + item.agent_id in self.topics

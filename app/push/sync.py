@@ -15,7 +15,7 @@ from app.changes.models import Change
 from app.changes.services import State, list_changes_since, read_state
 from app.core.db import db
 from app.core.rest import Blueprint, Schema, Text
-from app.push.messages import ItemType, dump_agent_item, dump_items, list_items
+from app.push.messages import ItemType, dump_agent_item, dump_items, is_in_reach, list_items
 
 NONE, CHANGES, FULL = "none", "changes", "full"
 
@@ -85,7 +85,7 @@ def _answer(caller: Caller, state: State, args: dict[str, Any]) -> tuple[str, li
         return FULL, _everything(caller, state)
     if since == state.rev:
         return NONE, []
-    if not state.log_floor <= since < state.rev or caller.owned_only:
+    if not is_in_reach(since, state) or caller.owned_only:
         # A viewer may also have lost sight of an agent: only what is absent can say that.
         return FULL, _everything(caller, state)
     changes = list_changes_since(since, state.rev)

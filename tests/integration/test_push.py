@@ -241,6 +241,35 @@ def test_topics_decide_what_is_heard(site: Site) -> None:
 
 
 @one_database
+def test_tasks_are_told_to_who_asks_for_them(site: Site, app: Flask) -> None:
+    with app.app_context():
+        _, bound = create_token("bound", (Scope.CONFIG_READ,), agents=["mine"])
+    with (
+        site.listen("/api/ws?topics=tasks") as listener,
+        site.listen() as other,
+        site.listen("/ws?topics=tasks", token=bound) as refused,
+    ):
+        refused.wait_for("error")
+        task = site.call("POST", "/tasks", {"name": "Rate", "description": "How risky?"})
+        site.call("PATCH", f"/tasks/{task['id']}", {"name": "Rate it"})
+        (changed,) = listener.wait_for("task_changed")
+        assert changed["task"] == {
+            "id": task["id"],
+            "name": "Rate it",
+            "description": "How risky?",
+            "version": task["version"] + 1,
+        }
+        site.call("DELETE", f"/tasks/{task['id']}")
+        (deleted,) = listener.wait_for("task_deleted")
+        assert deleted["task"] == {"id": task["id"], "name": "Rate it"}
+        site.make("Mine")
+        for deaf_to_tasks in (other, refused):
+            deaf_to_tasks.wait_for("agent_created")
+            assert deaf_to_tasks.of("task_") == []
+        check_chain(listener)
+
+
+@one_database
 def test_a_late_subscription_tells_by_prev_that_something_was_missed(site: Site) -> None:
     site.make("Trader")
     with site.listen("/api/ws?topics=providers") as listener:

@@ -11,7 +11,7 @@ import websocket
 from websocket import ABNF
 
 Message = dict[str, Any]
-CHANGES = ("agent_", "provider_")
+CHANGES = ("agent_", "provider_", "task_")
 
 
 class Listener:

@@ -12,6 +12,7 @@ from app.changes.services import State, read_state
 from app.core.db import db, reading
 from app.push import batches
 from app.push.batches import Batch, prepare
+from app.push.messages import RETAINED_REVS
 from app.push.subscriber import MAX_ITEMS, Audience
 
 EVERYTHING = Audience(frozenset({"agents"}), None, None, False)
@@ -78,11 +79,14 @@ def test_what_concerns_nobody_is_empty() -> None:
     assert not batch(seen, EVERYTHING).empty
 
 
-ELSEWHERE = ({"epoch": "another"}, {"rev": 10**9}, {"log_floor": 10**9})
+ELSEWHERE = ({"epoch": "another"}, {"rev": 10**9}, {"log_floor": 10**9}, {"rev": -RETAINED_REVS})
 
 
-@pytest.mark.parametrize("odd", ELSEWHERE, ids=("epoch", "rev", "log_floor"))
-def test_where_the_log_does_not_reach_back_everything_is_fetched(odd: dict[str, object]) -> None:
+@pytest.mark.parametrize("odd", ELSEWHERE, ids=("epoch", "rev", "log_floor", "too far back"))
+def test_where_the_log_does_not_reach_back_everything_is_fetched(
+    odd: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(batches, "list_changes_since")  # it is not even read
     seen = state()
     make("A")
     now = state()

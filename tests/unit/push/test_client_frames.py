@@ -95,8 +95,8 @@ def test_topics_have_a_limit() -> None:
 
 
 def test_a_bound_token_asks_for_its_own_agents_only() -> None:
-    check_allowed(BOUND, frozenset({"agents", "tasks", "agent:mine"}))
-    check_allowed(ANYBODY, frozenset({"providers", "agent:other"}))
-    for topic in ("providers", "agent:other"):
+    check_allowed(BOUND, frozenset({"agents", "agent:mine"}))
+    check_allowed(ANYBODY, frozenset({"providers", "tasks", "agent:other"}))
+    for topic in ("providers", "tasks", "agent:other"):
         with pytest.raises(BadFrame, match=topic):
             check_allowed(BOUND, frozenset({topic}))

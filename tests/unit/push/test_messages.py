@@ -11,12 +11,13 @@ from app.accounts.models import Role
 from app.accounts.services import create_token, create_user
 from app.agents import services as agents
 from app.agents.chain import append_step
-from app.changes.services import list_changes_since, read_state
+from app.changes.services import State, list_changes_since, read_state
 from app.core.db import commit, db, reading
 from app.providers import services as providers
 from app.providers.models import Capability, Provider, ValidationStatus
 from app.push import messages
-from app.push.messages import Item, dump_items, list_items
+from app.push.messages import Item, dump_items, is_in_reach, list_items
+from app.tasks import services as tasks
 
 CANARY = "sk-canary-0123456789abcdef"
 
@@ -54,7 +55,7 @@ def now() -> int:
 
 
 def said(items: list[Item]) -> list[tuple[str, str | int | None]]:
-    return [(item.type.value, item.agent_id or item.provider_id) for item in items]
+    return [(item.type.value, item.agent_id or item.thing_id) for item in items]
 
 
 def dump(items: list[Item], **options: Any) -> list[dict[str, Any]]:
@@ -137,6 +138,60 @@ def test_providers_come_and_go() -> None:
     (item,) = since(start)
     assert dump([item])[0]["provider"] == {"id": made_id, "name": "eu"}
     assert item.type == "provider_deleted"
+
+
+def test_tasks_come_change_and_go() -> None:
+    start = now()
+    task_id = tasks.create_task({"name": "Rate", "description": "How risky is it?"}).id
+    (created,) = since(start)
+    assert (created.type, created.thing_id) == ("task_created", task_id)
+    start = now()
+    tasks.update_task(task_id, {"response_schema": {"risk": {"type": "number"}}})
+    (changed,) = dump(since(start))
+    assert changed == {
+        "type": "task_changed",
+        "task": {"id": task_id, "name": "Rate", "description": "How risky is it?", "version": 2},
+        "epoch": changed["epoch"],
+        "rev": now(),
+    }
+    start = now()
+    tasks.delete_task(task_id)
+    (deleted,) = dump(since(start))
+    assert (deleted["type"], deleted["task"]) == ("task_deleted", {"id": task_id, "name": "Rate"})
+
+
+def test_a_provider_and_a_task_of_one_id_are_told_apart() -> None:
+    start = now()
+    the_id = tasks.create_task({"name": "Rate"}).id
+    providers.update_provider(the_id, {"options": {"x": 1}})
+    told = {m["type"]: m for m in dump(since(start))}
+    assert told["task_created"]["task"]["name"] == "Rate"
+    assert told["provider_changed"]["provider"]["name"] == "ollama"
+
+
+def test_whose_id_was_given_to_another_is_created_and_not_deleted() -> None:
+    """SQLite gives the highest id again; to whoever knew the old one, the new one replaces it."""
+    old = tasks.create_task({"name": "Old"}).id
+    start = now()
+    tasks.delete_task(old)
+    new = tasks.create_task({"name": "New"}).id
+    told = {m["task"]["id"]: (m["type"], m["task"]["name"]) for m in dump(since(start))}
+    assert told[new] == ("task_created", "New")
+    assert told.keys() == {old, new}
+    assert told[old] in {("task_created", "New"), ("task_deleted", "Old")}
+
+
+@pytest.mark.parametrize(
+    ("rev", "reached"),
+    [(20_000, True), (10_000, True), (9_999, False), (20_001, False), (0, False)],
+)
+def test_the_log_is_read_back_to_ten_thousand_revs(rev: int, reached: bool) -> None:
+    assert is_in_reach(rev, State("e", 20_000, 0)) is reached
+
+
+def test_nor_is_it_read_below_its_floor() -> None:
+    state = State("e", 100, 40)
+    assert [rev for rev in (0, 39, 40, 100) if is_in_reach(rev, state)] == [40, 100]
 
 
 def test_users_and_tokens_raise_a_rev_and_are_nobodys_news() -> None:
@@ -251,6 +306,7 @@ def test_the_number_of_queries_does_not_grow_with_the_agents() -> None:
         start = now()
         for each in range(number):
             agent(f"Agent {number} {each}")
+            tasks.create_task({"name": f"Task {number} {each}"})
         counts.append(_queries(start))
     assert counts[0] == counts[1] <= 12
 

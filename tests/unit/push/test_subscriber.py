@@ -20,7 +20,8 @@ def agent(slug: str, owner: int | None = None, former: int | None = None) -> Ite
 
 
 A, B = agent("a"), agent("b")
-PROVIDER = Item(ItemType.PROVIDER_STATUS, provider_id=1)
+PROVIDER = Item(ItemType.PROVIDER_STATUS, thing_id=1)
+TASK = Item(ItemType.TASK_CHANGED, thing_id=1)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,8 @@ PROVIDER = Item(ItemType.PROVIDER_STATUS, provider_id=1)
         (audience("agents"), [A, B]),
         (audience("agents", "providers"), [A, B, PROVIDER]),
         (audience("providers"), [PROVIDER]),
-        (audience("tasks"), []),
+        (audience("tasks"), [TASK]),
+        (audience("providers", "tasks"), [PROVIDER, TASK]),
         (audience("agent:b"), [B]),
         (audience("agents", agents={"b"}), [B]),
         (audience("agent:b", agents={"b"}), [B]),
@@ -38,7 +40,7 @@ PROVIDER = Item(ItemType.PROVIDER_STATUS, provider_id=1)
     ],
 )
 def test_topics_and_bindings_decide(who: Audience, heard: list[Item]) -> None:
-    assert who.select([A, B, PROVIDER], set()) == heard
+    assert who.select([A, B, PROVIDER, TASK], set()) == heard
 
 
 def test_a_viewer_hears_of_their_own_and_of_nobodys() -> None:

@@ -12,6 +12,7 @@ from app.accounts.services import create_token, create_user
 from app.changes.models import ConfigState
 from app.core.db import commit, db
 from app.push import sync
+from app.push.messages import RETAINED_REVS
 from tests.conftest import Api
 
 KEY = "sk-canary-0123456789abcdef"
@@ -104,6 +105,19 @@ def test_what_the_log_cannot_bridge_is_full(app: Flask, api: Api) -> None:
         commit()
     assert ask(api, epoch=epoch, since=rev - 2)["intent"] == "full"
     assert ask(api, epoch=epoch, since=rev - 1)["intent"] == "changes"
+
+
+def test_what_is_too_far_back_is_full_before_the_log_is_read(
+    app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = ask(api)
+    make(api, "A")
+    with app.app_context():
+        later = sa.update(ConfigState.__table__).values(rev=start["rev"] + RETAINED_REVS + 1)  # type: ignore[arg-type]
+        db.session.execute(later)
+        commit()
+    monkeypatch.delattr(sync, "list_changes_since")
+    assert follow(api, start)["intent"] == "full"
 
 
 @pytest.mark.parametrize(
