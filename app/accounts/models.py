@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.changes.tracker import TrackedRoot, secret, tracked
 from app.core.clock import utcnow
-from app.core.db import Base, Json, text_enum
+from app.core.db import IDS_ONCE, Base, Json, text_enum
 
 
 class Role(StrEnum):
@@ -36,6 +36,7 @@ class User(TrackedRoot, Base, UserMixin):
     """Somebody who signs in."""
 
     __tablename__ = "users"
+    __table_args__ = IDS_ONCE
     entity = "user"
 
     username: Mapped[str] = tracked(sa.String(64), unique=True)
@@ -60,6 +61,7 @@ class ApiToken(TrackedRoot, Base):
     """A program's way in: hashed, scoped, optionally bound to agents, expiring, revocable."""
 
     __tablename__ = "api_tokens"
+    __table_args__ = IDS_ONCE
     entity = "token"
 
     name: Mapped[str] = tracked(sa.String(128))

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, object_session, relationship
 
 from app.changes.tracker import Tracked, TrackedRoot, tracked
-from app.core.db import Base, Json, text_enum
+from app.core.db import IDS_ONCE, Base, Json, text_enum
 from app.providers.keys import HoldsKey
 from app.providers.models import Capability, Provider
 
@@ -40,6 +40,7 @@ class Agent(TrackedRoot, Base):
             postgresql_where=sa.text("is_default AND owner_id IS NULL"),
         ),
         sa.Index("ix_agents_name", "name", "id"),
+        IDS_ONCE,
     )
     entity = "agent"
 
@@ -112,6 +113,7 @@ class LLMConfig(HoldsKey, Tracked, Base):
         sa.CheckConstraint("temperature BETWEEN 0 AND 2", name="temperature"),
         sa.CheckConstraint("top_p BETWEEN 0 AND 1", name="top_p"),
         sa.CheckConstraint("max_tokens BETWEEN 1 AND 128000", name="max_tokens"),
+        IDS_ONCE,
     )
     entity = "llm_config"
 
@@ -154,6 +156,7 @@ class SpeechConfig(HoldsKey, Tracked, Base):
     __tablename__ = "speech_configs"
     __table_args__ = (
         sa.UniqueConstraint("agent_id", "capability", name="uq_speech_configs_capability"),
+        IDS_ONCE,
     )
     entity = "speech_config"
 

@@ -100,6 +100,10 @@ def text_enum(enum: type[StrEnum], name: str | None = None) -> sa.Enum:
     )
 
 
+IDS_ONCE = {"sqlite_autoincrement": True}
+"""For tables whose ids stand in the history: SQLite would give a deleted row's id out again."""
+
+
 class Base(DeclarativeBase):
     """The base of every model. ``type_annotation_map`` must ride on the registry here."""
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.changes.tracker import TrackedRoot, settled, tracked
-from app.core.db import Base, Json, text_enum
+from app.core.db import IDS_ONCE, Base, Json, text_enum
 from app.providers.keys import HoldsKey
 
 
@@ -36,6 +36,7 @@ class Provider(HoldsKey, TrackedRoot, Base):
     __table_args__ = (
         sa.CheckConstraint("length(name) BETWEEN 1 AND 128", name="name_length"),
         sa.CheckConstraint("latency_ms >= 0", name="latency"),
+        IDS_ONCE,
     )
     entity = "provider"
 

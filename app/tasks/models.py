@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, backref, relationship
 
 from app.agents.models import Agent
 from app.changes.tracker import Tracked, TrackedRoot, tracked
-from app.core.db import Base
+from app.core.db import IDS_ONCE, Base
 
 
 class OrderedJson(sa.TypeDecorator[dict[str, Any]]):
@@ -37,7 +37,10 @@ class Task(TrackedRoot, Base):
     """Something that agents are asked to do, and what their answer looks like."""
 
     __tablename__ = "tasks"
-    __table_args__ = (sa.CheckConstraint("length(name) BETWEEN 1 AND 128", name="name_length"),)
+    __table_args__ = (
+        sa.CheckConstraint("length(name) BETWEEN 1 AND 128", name="name_length"),
+        IDS_ONCE,
+    )
     entity = "task"
 
     name: Mapped[str] = tracked(sa.String(128), unique=True)
@@ -58,7 +61,10 @@ class Assignment(Tracked, Base):
     """An agent has a task. It is a part of the agent: its changes raise the agent's version."""
 
     __tablename__ = "assignments"
-    __table_args__ = (sa.UniqueConstraint("agent_id", "task_id", name="uq_assignments_task"),)
+    __table_args__ = (
+        sa.UniqueConstraint("agent_id", "task_id", name="uq_assignments_task"),
+        IDS_ONCE,
+    )
     entity = "assignment"
 
     agent_pk: Mapped[int] = tracked("agent_id", sa.ForeignKey("agents.id", ondelete="CASCADE"))

@@ -146,6 +146,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_providers")),
         sa.UniqueConstraint("api_key_id", name=op.f("uq_providers_api_key_id")),
         sa.UniqueConstraint("name", name=op.f("uq_providers_name")),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("providers", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_providers_type"), ["type"], unique=False)
@@ -182,6 +183,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("email", name=op.f("uq_users_email")),
         sa.UniqueConstraint("fs_uniquifier", name=op.f("uq_users_fs_uniquifier")),
         sa.UniqueConstraint("username", name=op.f("uq_users_username")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "agents",
@@ -209,6 +211,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_agents_owner_id_users")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_agents")),
         sa.UniqueConstraint("agent_id", name=op.f("uq_agents_agent_id")),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("agents", schema=None) as batch_op:
         batch_op.create_index("ix_agents_name", ["name", "id"], unique=False)
@@ -248,6 +251,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_tokens")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_api_tokens_token_hash")),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("api_tokens", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_api_tokens_user_id"), ["user_id"], unique=False)
@@ -329,6 +333,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_llm_configs")),
         sa.UniqueConstraint("agent_id", "position", name="uq_llm_configs_position"),
         sa.UniqueConstraint("api_key_id", name=op.f("uq_llm_configs_api_key_id")),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("llm_configs", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_llm_configs_agent_id"), ["agent_id"], unique=False)
@@ -371,6 +376,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_speech_configs")),
         sa.UniqueConstraint("agent_id", "capability", name="uq_speech_configs_capability"),
         sa.UniqueConstraint("api_key_id", name=op.f("uq_speech_configs_api_key_id")),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("speech_configs", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_speech_configs_agent_id"), ["agent_id"])

@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.CheckConstraint("length(name) BETWEEN 1 AND 128", name=op.f("ck_tasks_name_length")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tasks")),
         sa.UniqueConstraint("name", name=op.f("uq_tasks_name")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "assignments",
@@ -46,6 +47,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_assignments")),
         sa.UniqueConstraint("agent_id", "task_id", name="uq_assignments_task"),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("assignments", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_assignments_task_id"), ["task_id"], unique=False)

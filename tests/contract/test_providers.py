@@ -298,3 +298,10 @@ def test_a_provider_that_is_not_there(api: Api, provider_id: str) -> None:
         answer = api(method, f"/providers/{provider_id}", body)
         assert answer.status_code == 404
         assert answer.json["request_id"]
+
+
+def test_a_deleted_provider_s_id_is_never_given_out_again(api: Api) -> None:
+    body = {"name": "short-lived", "type": "openai"}
+    first = api("POST", "/providers", body).json["id"]
+    api("DELETE", f"/providers/{first}")
+    assert api("POST", "/providers", body).json["id"] > first

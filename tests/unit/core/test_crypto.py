@@ -147,7 +147,11 @@ def test_a_missing_key_says_how_to_make_one() -> None:
         Keyring([])
 
 
-@pytest.mark.parametrize("key", ["short", "é" * 44, NEW[:-2], "not base64 " * 4])
+@pytest.mark.parametrize(
+    "key",
+    ["short", "é" * 44, NEW[:-2], "not base64 " * 4],
+    ids=["short", "not ASCII", "cut off", "not base64"],
+)
 def test_a_malformed_key_is_named_by_its_place_only(key: str) -> None:
     with pytest.raises(SettingsError, match="key 2 is not a Fernet key") as caught:
         Keyring([NEW, key])
