@@ -163,7 +163,7 @@ def test_the_theme_is_remembered(admin: Page) -> None:
 
 
 def test_every_page_has_one_h1_one_nav_one_main_and_a_skip_link(admin: Page) -> None:
-    for path in ("", "provider/", "provider/new/", "agent/", "agent/new/", "history/"):
+    for path in ("", "provider/", "provider/new/", "agent/", "agent/new/", "history/", "halt/"):
         admin.goto(f"/admin/{path}")
         assert admin.locator("html").get_attribute("lang") == "en"
         for selector in ("h1", "nav", "main"):

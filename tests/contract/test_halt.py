@@ -3,6 +3,7 @@
 from flask import Flask
 
 from tests.conftest import Api
+from tests.contract.conftest import MakeToken
 
 
 def halted(api: Api, agent_id: str) -> tuple[bool, str | None]:
@@ -46,6 +47,22 @@ def test_resuming_all_leaves_those_halted_one_by_one(api: Api) -> None:
     assert halted(api, "default") == (True, "all")
     api("POST", "/resume")
     assert halted(api, "default") == (True, "mine")
+
+
+def test_the_button_counts_those_halted_one_by_one_that_a_token_is_for(
+    api: Api, make_token: MakeToken
+) -> None:
+    for name in ("One", "Two", "Three"):
+        api("POST", "/agents", {"name": name})
+    assert api("GET", "/halt").json["halted_agents"] == 0
+    for slug in ("one", "two"):
+        api("POST", f"/agents/{slug}/halt", {"reason": None})
+    assert api("GET", "/halt").json["halted_agents"] == 2
+    bound = make_token("config:read", agents=["two", "three"])
+    assert api("GET", "/halt", token=bound).json["halted_agents"] == 1
+    for path in ("/halt", "/resume"):
+        body = {} if path == "/halt" else None
+        assert api("POST", path, body).json["halted_agents"] == 2, "none of them is touched"
 
 
 def test_halting_raises_a_rev_and_says_who(app: Flask, api: Api) -> None:
