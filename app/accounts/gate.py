@@ -22,6 +22,7 @@ from app.changes.state_cache import cache_of_app
 from app.core.actor import set_actor
 from app.core.clock import utcnow
 from app.core.crypto import hash_token
+from app.core.db import reading
 from app.core.errors import Forbidden
 from app.extensions import csrf
 
@@ -156,10 +157,11 @@ def _find_caller(value: str) -> Caller | None:
     key = hash_token(value)
     found: _Known | None = known.get(state_at_start(), key)
     if found is None or not found.is_live:
-        token = services.find_live_token(value)
-        if token is None:
-            return None
-        found = _Known(caller_of_token(token), token.expires_at, time.monotonic())
+        with reading():  # a write begins its own transaction, when its body has been received
+            token = services.find_live_token(value)
+            if token is None:
+                return None
+            found = _Known(caller_of_token(token), token.expires_at, time.monotonic())
         known.put(state_at_start(), key, found)
     return found.caller
 

@@ -164,12 +164,13 @@ def init_app(app: Flask) -> None:
 def reading(session: Session | None = None) -> Iterator[None]:
     """A read-only snapshot for the length of the block; it is given back at the end."""
     session = session or db.session()
+    before = session.info.get(READING, False)
     start_reading(session)
     try:
         yield
     finally:
         session.rollback()
-        session.info.pop(READING, None)
+        session.info[READING] = before
 
 
 def start_reading(session: Session) -> None:
