@@ -65,6 +65,7 @@ def init_app(app: Flask) -> None:
     from app.health.api import blueprint as health
     from app.probes import blueprint as probes
     from app.providers.api import blueprint as providers
+    from app.push.api import blueprint as clients
     from app.push.sync import blueprint as sync
     from app.tasks.api import blueprint as tasks
     from app.transfer.api import blueprint as transfer
@@ -76,7 +77,8 @@ def init_app(app: Flask) -> None:
     api = ErrorPayloadApi(app)
     api.spec.components.security_scheme("bearer", BEARER)
     api.spec.options["security"] = [{"bearer": []}]
-    blueprints = (accounts, agents, chain, halt, providers, health, tasks, sync, transfer)
+    domains = (accounts, agents, chain, halt, providers, health, tasks)
+    blueprints = (*domains, sync, clients, transfer)
     for blueprint in blueprints:
         # Sessions are checked in the gate, which knows a token from a session.
         csrf.exempt(blueprint)

@@ -6,6 +6,7 @@ from app.changes.models import Change, ConfigState
 from app.core.models import EncryptionCanary
 from app.health.models import ProviderCheck
 from app.providers.models import Provider
+from app.push.models import Client
 from app.tasks.models import Assignment, Task
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "ApiToken",
     "Assignment",
     "Change",
+    "Client",
     "ConfigState",
     "EncryptionCanary",
     "GlobalHalt",

@@ -29,7 +29,7 @@ BELOW = {
 ABOVE_ALL = {"push", "pages", "transfer"}
 FURNITURE = {"settings", "extensions"}
 # Who may look at what is above all the domains.
-ENTRANCES = {"app", "app.api", "app.cli"}
+ENTRANCES = {"app", "app.api", "app.cli", "app.models"}
 DOORS = {"api", "admin", "cli"}
 
 PURE = (

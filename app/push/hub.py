@@ -20,6 +20,7 @@ from app.core.db import db, reading
 from app.push import frames, listener, rights
 from app.push.batches import Batch, prepare
 from app.push.frames import CloseCode
+from app.push.presence import Presence
 from app.push.subscriber import Audience, Hello, Subscriber
 
 LOOK_EVERY = 1.0  # seconds
@@ -50,6 +51,7 @@ class Hub:
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
         self._next_beat = self._next_check = 0.0
+        self._presence = Presence(app, self._list_subscribers, self._stopped)
 
     # For the socket's thread
 
@@ -65,6 +67,7 @@ class Hub:
             self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
             self._thread.start()
             listener.start(self._app.config["REDIS_URL"], self._bell, self._stopped)
+            self._presence.start()
 
     def add(self, subscriber: Subscriber) -> None:
         """Welcome a socket; every change after the welcome's rev will reach it. Raises NoRoom."""
@@ -84,6 +87,7 @@ class Hub:
             self._sockets_of[owner] -= 1
             if not self._sockets_of[owner]:
                 del self._sockets_of[owner]
+        self._presence.note_end(subscriber)
 
     def listen_to(self, subscriber: Subscriber, topics: frozenset[str]) -> None:
         """Change what a socket hears of."""
@@ -105,6 +109,10 @@ class Hub:
             raise NoRoom("the server has no room for another socket")
         if self._sockets_of[subscriber.identity[:2]] >= config["WS_MAX_SOCKETS_PER_TOKEN"]:
             raise NoRoom("there are too many sockets with this token")
+
+    def _list_subscribers(self) -> list[Subscriber]:
+        with self._lock:
+            return list(self._subscribers)
 
     @property
     def _known_state(self) -> State:
@@ -186,8 +194,7 @@ class Hub:
         if now < self._next_check:
             return
         self._next_check = now + CHECK_RIGHTS_EVERY
-        with self._lock:
-            subscribers = list(self._subscribers)
+        subscribers = self._list_subscribers()
         if not subscribers:
             return
         with _snapshot():

@@ -2,9 +2,11 @@
 
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple
 
+from app.core.clock import utcnow
 from app.push.messages import Item
 from app.push.outbox import Outbox
 
@@ -95,6 +97,7 @@ class Subscriber:
     audience: Audience
     sent_rev: int = 0
     hello: Hello | None = None
+    connected_at: datetime = field(default_factory=utcnow)
 
     def offer(self, frame: bytes) -> None:
         """Send without waiting. A socket that is gone is noticed by its own thread."""

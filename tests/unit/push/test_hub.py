@@ -1,6 +1,7 @@
 """The hub in one process: what it does with wrong hints, odd rows, and goodbyes."""
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from app.push.hub import Hub, NoRoom
 from app.push.outbox import Outbox
 from app.push.subscriber import Audience, Hello, Identity, Subscriber
 from tests.conftest import ADMIN_TOKEN, Api
+from tests.support.processes import wait_until
 
 EVERYTHING = Audience(frozenset({"agents"}), None, None, False)
 
@@ -65,15 +67,16 @@ def admin_identity(app: Flask) -> Identity:
 
 @pytest.fixture
 def running(app: Flask) -> Iterator[Hub]:
-    """The app's hub, started; its thread is gone afterwards."""
+    """The app's hub, started; its threads are gone afterwards."""
     running: Hub = app.extensions["hub"]
     with app.app_context():
         running.start()
     yield running
     running.stop()
-    assert running._thread is not None
-    running._thread.join(5)
-    assert not running._thread.is_alive()
+    for thread in (running._thread, running._presence._thread):
+        assert thread is not None
+        thread.join(5)
+        assert not thread.is_alive()
 
 
 @pytest.fixture
@@ -143,9 +146,21 @@ def test_who_came_while_the_batches_were_made_fetches_everything(
     late.close()
 
 
-def test_a_hello_is_kept(running: Hub, peer: Peer) -> None:
+def test_a_hello_is_kept_and_stored(running: Hub, peer: Peer, api: Api) -> None:
     running.note_hello(peer.subscriber, Hello("client-1", applied_rev=3))
     assert peer.subscriber.hello == Hello("client-1", applied_rev=3)
+    wait_until(lambda: api("GET", "/clients").json["total"] == 1, "the client is listed")
+
+
+def test_whoever_is_here_at_the_end_goes_with_the_process(
+    running: Hub, peer: Peer, api: Api
+) -> None:
+    running.note_hello(peer.subscriber, Hello("client-1", applied_rev=3))
+    running.stop()
+    wait_until(lambda: api("GET", "/clients").json["total"] == 1, "the client is listed")
+    (client,) = api("GET", "/clients").json["clients"]
+    assert (client["client_id"], client["connected"]) == ("client-1", False)
+    assert client["process"].endswith(f":{os.getpid()}")
 
 
 def test_stopped_it_says_goodbye_and_takes_nobody(
