@@ -16,9 +16,11 @@ from ._errors import (
     FailedAttempt,
     SwitchyardError,
     TransportError,
+    UnparsableReply,
 )
 from ._failures import Reason
 from ._models import AgentConfig, LLMStep, Prices, Status
+from ._recording import Usage
 from ._secret import Secret
 from ._shared import get_client, init_client, shutdown_client
 from ._timings import Timings
@@ -40,6 +42,8 @@ __all__ = [
     "SwitchyardError",
     "Timings",
     "TransportError",
+    "UnparsableReply",
+    "Usage",
     "get_client",
     "init_client",
     "shutdown_client",

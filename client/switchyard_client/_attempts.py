@@ -3,6 +3,7 @@
 for attempt in client.attempts("market-analyst"):
     with attempt:
         reply = OpenAI(**attempt.openai()).chat.completions.create(model=attempt.model, ...)
+        attempt.record(reply)
 """
 
 import time
@@ -12,11 +13,13 @@ from typing import Any, Self, TypeVar, overload
 
 from ._errors import AgentHalted, AllAttemptsFailed, BudgetBlocked, FailedAttempt
 from ._failover import Cooldowns
-from ._failures import StepFailure, classify
+from ._failures import Reason, StepFailure, classify, status_of
 from ._models import AgentConfig, LLMStep
+from ._recording import Recorder, Submit
 from ._sdk import anthropic_arguments, litellm_arguments, openai_arguments, parameters
 from ._secret import Secret
 from ._streams import carries_content
+from ._tokens import StreamedCounts, raw_counts
 
 Chunk = TypeVar("Chunk")
 
@@ -29,12 +32,18 @@ class Attempt:
     """
 
     def __init__(
-        self, config: AgentConfig, position: int, cooldowns: Cooldowns, remaining: float | None
+        self,
+        config: AgentConfig,
+        position: int,
+        cooldowns: Cooldowns,
+        remaining: float | None,
+        recorder: Recorder,
     ) -> None:
         self._config = config
         self._position = position
         self._step: LLMStep = config.steps[position]
         self._cooldowns = cooldowns
+        self._recorder = recorder
         self._began = time.monotonic()
         whole = self._step.timeout
         self._timeout = whole if remaining is None else min(whole, remaining)
@@ -96,6 +105,15 @@ class Attempt:
         """`temperature`, `top_p` and `max_tokens` for the call itself, as far as they are set."""
         return parameters(self._step)
 
+    def record(self, reply: object) -> None:
+        """Report an answer's usage: object or dict, of openai, anthropic, LangChain, Gemini, ...
+
+        Only counts, the model's name and times are taken from it, never a text. The same answer
+        counts once. Sent in the background. A bare text is no answer an SDK gives: where a proxy
+        has sent a page instead of one, the next step is tried.
+        """
+        self._recorder.reply(reply)
+
     @overload
     def streaming(self, chunks: AsyncIterable[Chunk]) -> AsyncIterator[Chunk]: ...
 
@@ -108,7 +126,8 @@ class Attempt:
         """The chunks of a streamed answer, passed on one by one.
 
         From the first token on the answer is this step's: a later failure goes through, for
-        another step would start the answer again.
+        another step would start the answer again. Its usage is recorded at its end, as far as
+        the chunks tell (OpenAI's do with `stream_options={"include_usage": True}`).
         """
         if isinstance(chunks, AsyncIterable):
             return self._pass_on_async(chunks)
@@ -145,39 +164,55 @@ class Attempt:
 
     # Inside
 
+    def _record_result(self, result: object) -> None:
+        """`record`, if nothing has been recorded yet and `result` has counts at all."""
+        if not self._recorder.reported and raw_counts(result):
+            self._recorder.reply(result)
+
     def _pass_on(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        counts = StreamedCounts()
         try:
             for chunk in chunks:
-                self._take(chunk)
+                self._take(chunk, counts)
                 yield chunk
-        except Exception as error:
-            self._stream_broke(error)
+        except BaseException as error:
+            self._stream_broke(counts, error)
             raise
+        self._recorder.stream(counts)
 
     async def _pass_on_async(self, chunks: AsyncIterable[Chunk]) -> AsyncIterator[Chunk]:
+        counts = StreamedCounts()
         try:
             async for chunk in chunks:
-                self._take(chunk)
+                self._take(chunk, counts)
                 yield chunk
-        except Exception as error:
-            self._stream_broke(error)
+        except BaseException as error:
+            self._stream_broke(counts, error)
             raise
+        self._recorder.stream(counts)
 
-    def _take(self, chunk: object) -> None:
+    def _take(self, chunk: object, counts: StreamedCounts) -> None:
+        counts.add(chunk)
         self._answered = self._answered or carries_content(chunk)
 
-    def _stream_broke(self, error: Exception) -> None:
+    def _stream_broke(self, counts: StreamedCounts, error: BaseException) -> None:
+        if self._answered:
+            stopped = isinstance(error, GeneratorExit)  # the reader has enough
+            self._recorder.stream(counts, None if stopped else error)
         # Inside the block its end settles this; a stream may also be read after it.
-        if self._settled:
+        if self._settled and isinstance(error, Exception):
             self._settle(error)
 
     def _settle(self, error: BaseException | None) -> None:
-        """Tell the cooldowns how it went."""
+        """Tell the cooldowns how it went, and the server what failed."""
         self._settled = True
         if error is None:
             self._cooldowns.succeeded(self._step)
             return
         now, failure = time.monotonic(), classify(error)
+        if failure is not None or status_of(error) is not None:
+            unparsable = failure is not None and failure.reason is Reason.UNPARSABLE
+            self._recorder.failure(error, of_answer=unparsable)
         if failure is None or not isinstance(error, Exception):
             self._cooldowns.released(self._step, self._began, now)
             return
@@ -206,12 +241,17 @@ class Chain:
         config: AgentConfig,
         cooldowns: Cooldowns,
         read: Callable[[], AgentConfig],
-        deadline: float | None,
+        submit: Submit,
+        *,
+        deadline: float | None = None,
+        task: str | None = None,
     ) -> None:
         refuse(config)
         self._config = config
         self._cooldowns = cooldowns
         self._read = read
+        self._submit = submit
+        self._task = task
         self._ends = None if deadline is None else time.monotonic() + deadline
         self._tried: set[int] = set()
         self._failed: list[FailedAttempt] = []
@@ -234,7 +274,8 @@ class Chain:
             raise self._exhausted()
         self._tried.add(pick.position)
         self._last_resort = pick.last_resort
-        self._current = Attempt(self._config, pick.position, self._cooldowns, remaining)
+        recorder = Recorder(self._config, pick.position, self._task, self._submit)
+        self._current = Attempt(self._config, pick.position, self._cooldowns, remaining, recorder)
         return self._current
 
     def _note_failure(self, attempt: Attempt) -> bool:

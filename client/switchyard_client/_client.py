@@ -3,11 +3,12 @@
 import logging
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeVar, Unpack
 from urllib.parse import urlsplit
 
 from ._attempts import Attempt, Attempts, Chain, check_deadline
@@ -15,11 +16,14 @@ from ._cache import Cache, Change
 from ._errors import ConfigurationError
 from ._failover import Cooldowns
 from ._models import AgentConfig, Status
+from ._recording import Usage, reported_event
 from ._runtime import SETTLED, Runtime, Settings
 from ._snapshot import DiskSnapshot
+from ._spool import Spool
 from ._stream import Verify
 from ._timings import Timings
 from ._transport import HttpTransport, Transport
+from ._usage import UsageReporter
 from ._worker import Callback
 
 logger = logging.getLogger("switchyard_client")
@@ -90,6 +94,10 @@ class SwitchyardClient:
         self._callbacks: tuple[Callback, ...] = ()
         self._cache = Cache(self._dispatch)
         self._cooldowns = Cooldowns(timings.cooldown, timings.cooldown_max)
+        disk = self._settings.disk
+        self._usage = UsageReporter(
+            self._settings.new_transport, timings, Spool(disk.path) if disk else None
+        )
         self._runtime: Runtime | None = None
         self._closed = False
         self._forked = False
@@ -139,12 +147,15 @@ class SwitchyardClient:
 
     # Calling
 
-    def attempts(self, agent_id: str, *, deadline: float | None = None) -> Attempts:
+    def attempts(
+        self, agent_id: str, *, deadline: float | None = None, task: str | None = None
+    ) -> Attempts:
         """The agent's chain, to be tried step by step until one answers.
 
             for attempt in client.attempts("market-analyst"):
                 with attempt:
                     reply = OpenAI(**attempt.openai()).chat.completions.create(...)
+                    attempt.record(reply)
 
         Goes on to the next step after a fault of the provider (connection, TLS, time-out, 5xx,
         429, quota, 401, 403, unknown model, unparsable answer), not after one of the request
@@ -154,23 +165,64 @@ class SwitchyardClient:
         Args:
             deadline: seconds for the whole chain; each attempt's `timeout` fits into it, and no
                 further one begins after it.
+            task: what the call is for, a name usage is reported under.
 
         Raises AgentHalted or BudgetBlocked before any call, and AllAttemptsFailed at the end.
         """
         check_deadline(deadline)
-        config = self.get_agent_config(agent_id)
-        return Attempts(
-            Chain(config, self._cooldowns, lambda: self.get_agent_config(agent_id), deadline)
+        return Attempts(self._chain(self.get_agent_config(agent_id), deadline, task))
+
+    def _chain(self, config: AgentConfig, deadline: float | None, task: str | None) -> Chain:
+        agent_id = config.requested_agent_id
+        return Chain(
+            config,
+            self._cooldowns,
+            lambda: self.get_agent_config(agent_id),
+            self._usage.submit,
+            deadline=deadline,
+            task=task,
         )
 
     def call(
-        self, agent_id: str, fn: Callable[[Attempt], Result], *, deadline: float | None = None
+        self,
+        agent_id: str,
+        fn: Callable[[Attempt], Result],
+        *,
+        deadline: float | None = None,
+        task: str | None = None,
     ) -> Result:
-        """`fn(attempt)` of the first step that answers; `attempts` in one line."""
-        for attempt in self.attempts(agent_id, deadline=deadline):
+        """`fn(attempt)` of the first step that answers; `attempts` in one line.
+
+        The answer's usage is recorded if `fn` returns it as it came.
+        """
+        for attempt in self.attempts(agent_id, deadline=deadline, task=task):
             with attempt:
-                return fn(attempt)
+                result = fn(attempt)
+                attempt._record_result(result)
+                return result
         raise AssertionError("a chain ends with a result or an exception")
+
+    # Usage
+
+    def report_usage(self, agent_id: str, reply: object = None, **values: Unpack[Usage]) -> str:
+        """Report a call that was made without `attempts`; returns the event's id at once.
+
+        Counts come from `reply` (as in `attempt.record`) or by name, names winning: see `Usage`.
+        Provider and model are those of the agent's step `attempt` unless given. Sent in the
+        background; at most 10,000 events wait. Raises ValueError for values that cannot be.
+        """
+        event = reported_event(self.get_agent_config(agent_id), reply, values)
+        self._usage.submit(event)
+        return str(event["event_id"])
+
+    def flush_usage(self, timeout: float = 5) -> bool:
+        """Send waiting usage now. False when that cannot be done in `timeout` seconds."""
+        return self._usage.flush(timeout)
+
+    @property
+    def usage_dropped(self) -> int:
+        """Usage events that are lost: too many were waiting, or the server rejected them."""
+        return self._usage.dropped
 
     # Life cycle
 
@@ -179,10 +231,12 @@ class SwitchyardClient:
         with self._lock:
             self._closed = False
             self._running()
+            self._usage.open()
 
     def close(self) -> None:
         """Stop following. Idempotent, and bounded by `Timings.close` even if DNS hangs.
 
+        Waiting usage is sent, or left on disk for the next start where there is a snapshot.
         Reads go on working from what is known; `connect()` starts over.
         """
         with self._lock:
@@ -190,8 +244,10 @@ class SwitchyardClient:
                 return
             self._closed = True
             runtime = self._runtime
+        deadline = time.monotonic() + self._settings.timings.close
+        self._usage.close(self._settings.timings.close / 2)
         if runtime is not None:
-            runtime.close(self._settings.timings.close)
+            runtime.close(deadline - time.monotonic())
 
     disconnect = close
 
@@ -265,6 +321,7 @@ class SwitchyardClient:
         self._forked = True
         self._cache.after_fork()
         self._cooldowns.after_fork()
+        self._usage.after_fork()
         if runtime is not None and not self._closed:
             runtime.abandon()
 

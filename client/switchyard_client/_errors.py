@@ -4,10 +4,12 @@ SwitchyardError
 ├── ConfigurationError      the client was set up wrongly (also a ValueError)
 ├── AgentHalted             the red button: no call may be made
 ├── BudgetBlocked           the agent's budget is spent: no call may be made
+├── UnparsableReply         a provider's answer is none; inside an attempt: the next step
 ├── AllAttemptsFailed       every step of a chain failed; `.attempts` says why
 └── TransportError          an exchange with the server failed; reads never raise it
     ├── Unreachable         network, TLS, time-out, 5xx
     │   └── InvalidAnswer   something answered, but not a Switchyard server's answer
+    │       └── Refused     the server will not take this content, ever
     ├── Unauthorized        401: the token is unknown, revoked or expired
     │   └── Forbidden       403: the token may not read this
     ├── NotFound            404
@@ -52,6 +54,10 @@ class BudgetBlocked(SwitchyardError):
 
     def __str__(self) -> str:
         return f"agent {self.agent_id} has spent its budget"
+
+
+class UnparsableReply(SwitchyardError):
+    """What a provider answered is no answer of its API; another step may do better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,10 @@ class Unreachable(TransportError):
 
 class InvalidAnswer(Unreachable):
     """Something answered, but not with what a Switchyard server says."""
+
+
+class Refused(InvalidAnswer):
+    """The server will not take this content (400, 413, 422): sending it again is no use."""
 
 
 class Unauthorized(TransportError):

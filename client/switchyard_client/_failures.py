@@ -48,7 +48,7 @@ class StepFailure:
 FAMILIES = frozenset(
     {"aiohttp", "anthropic", "builtins", "google", "groq", "http", "httpcore", "httpcore2"}
     | {"httpx", "httpx2", "json", "litellm", "mistralai", "ollama", "openai", "requests"}
-    | {"simplejson", "socket", "ssl", "urllib", "urllib3"}
+    | {"simplejson", "socket", "ssl", "switchyard_client", "urllib", "urllib3"}
 )
 NAMES = {
     "SSLError": Reason.TLS,
@@ -78,6 +78,7 @@ NAMES = {
     "ContentTypeError": Reason.UNPARSABLE,
     "DecodingError": Reason.UNPARSABLE,
     "APIResponseValidationError": Reason.UNPARSABLE,
+    "UnparsableReply": Reason.UNPARSABLE,
     # Bare, without a status: an error event inside a stream.
     "APIError": Reason.SERVER_ERROR,
 }

@@ -151,6 +151,15 @@ def parse_sync(data: object, etag: str | None = None) -> SyncAnswer:
     return SyncAnswer(Batch(epoch, rev, items, full=intent == "full", has_keys=True), etag)
 
 
+def parse_rejections(data: object) -> list[str]:
+    """Why the server took some usage events for none, from the answer to `POST /usage`."""
+    listed = require_object(data, "answer").get("rejected", [])
+    if not isinstance(listed, list):
+        raise Malformed("rejected: not a list")
+    entries = [require_object(entry, "rejected") for entry in listed]
+    return [f"{entry.get('code')}: {entry.get('message')}" for entry in entries]
+
+
 def parse_json(body: str | bytes) -> Any:
     """JSON as the standard has it: no NaN, and no nesting that exhausts the stack."""
     try:

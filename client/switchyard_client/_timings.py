@@ -39,5 +39,7 @@ class Timings:
     cooldown: float = 30.0
     cooldown_max: float = 600.0
     """A step that failed is left alone: this long at first, doubling with each failure."""
+    usage_delay: float = 1.0
+    """Usage events within this are sent together."""
     close: float = 2.0
     """`close()` returns after this at the latest."""

@@ -1,4 +1,4 @@
-"""The three exchanges with the server: one agent (A8), everything since (S1), the stream.
+"""The exchanges with the server: one agent (A8), everything since (S1), the stream, usage.
 
 `Transport` is the seam: a test or another network library brings its own object with these
 methods and patches nothing.
@@ -8,7 +8,8 @@ import contextlib
 import http.cookiejar
 import socket
 import time
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import requests
@@ -19,6 +20,7 @@ from ._errors import (
     Forbidden,
     InvalidAnswer,
     NotFound,
+    Refused,
     Throttled,
     TransportError,
     Unauthorized,
@@ -26,7 +28,7 @@ from ._errors import (
 )
 from ._headers import retry_after
 from ._http import BearerAuth, TrackedAdapter, abandon_socket, read_body
-from ._messages import SyncAnswer, parse_json, parse_sync
+from ._messages import SyncAnswer, parse_json, parse_rejections, parse_sync
 from ._models import AgentConfig
 from ._stream import Stream, Verify, dial, stream_url, tls_context
 from ._timings import Timings
@@ -46,6 +48,12 @@ class Transport(Protocol):
 
     def open_stream(self) -> Stream:
         """Connect to the change stream."""
+
+    def send_usage(self, events: Sequence[dict[str, Any]]) -> Sequence[str]:
+        """Report usage events; what the server rejects for good, in words.
+
+        Raises Refused where it takes none of them as they are.
+        """
 
     def interrupt(self) -> None:
         """End what other threads are waiting for. May be called from any thread."""
@@ -83,7 +91,7 @@ class HttpTransport:
 
     def fetch_agent(self, agent_id: str) -> tuple[AgentConfig, str]:
         path = f"/api/agents/{quote(agent_id, safe='')}/llm"
-        _, body = self._get(path, {}, {}, self._timings.request)
+        _, body = self._exchange("GET", path, self._timings.request)
         try:
             data = require_object(parse_json(body), "answer")
             return decode_config(data, requested=agent_id), text(data, "epoch")
@@ -95,13 +103,25 @@ class HttpTransport:
         params = {"epoch": str(epoch), "since": str(since)} if known else {}
         headers = {"If-None-Match": etag} if known and etag else {}
         # The whole configuration may be in it: more patience than for a single agent.
-        response, body = self._get("/api/sync", params, headers, 3 * self._timings.request)
+        patience = 3 * self._timings.request
+        response, body = self._exchange(
+            "GET", "/api/sync", patience, params=params, headers=headers
+        )
         if response.status_code == 304:
             return None
         try:
             return parse_sync(parse_json(body), response.headers.get("ETag"))
         except Malformed as error:
             raise InvalidAnswer(f"/api/sync: {error}") from None
+
+    def send_usage(self, events: Sequence[dict[str, Any]]) -> Sequence[str]:
+        path = "/api/usage"
+        body = {"events": list(events)}
+        _, answer = self._exchange("POST", path, self._timings.request, json=body)
+        try:
+            return parse_rejections(parse_json(answer))
+        except Malformed as error:
+            raise InvalidAnswer(f"{path}: {error}") from None
 
     def open_stream(self) -> Stream:
         url = stream_url(self._url)
@@ -132,17 +152,17 @@ class HttpTransport:
         if self._dialing is not None and self._dialing.sock is not None:
             abandon_socket(self._dialing.sock)
 
-    def _get(
-        self, path: str, params: dict[str, str], headers: dict[str, str], patience: float
+    def _exchange(
+        self, method: str, path: str, patience: float, **content: Any
     ) -> tuple[requests.Response, bytes]:
         if self._interrupted:
             raise Unreachable("interrupted")
         deadline = time.monotonic() + patience
         try:
-            with self._session.get(
+            with self._session.request(
+                method,
                 self._url + path,
-                params=params,
-                headers=headers,
+                **content,
                 verify=self._verify,  # as the session's own, REQUESTS_CA_BUNDLE would override it
                 timeout=(self._timings.connect, self._timings.request),
                 allow_redirects=False,
@@ -167,6 +187,8 @@ def _refusal(path: str, response: requests.Response) -> TransportError:
         return (Unauthorized if status == 401 else Forbidden)(message)
     if status == 404:
         return NotFound(message)
+    if status in (400, 413, 422):
+        return Refused(message)
     if status >= 500:
         return Unreachable(message)
     return InvalidAnswer(message)

@@ -1,6 +1,6 @@
 """A scripted Switchyard: the client's view of a server, with every fault on demand.
 
-It keeps agents, revs and a change log, speaks A8, S1 and the socket over real loopback
+It keeps agents, revs and a change log, speaks A8, S1, the socket and usage over real loopback
 connections, records what it is asked, and misbehaves exactly as a test tells it to.
 """
 
@@ -144,6 +144,8 @@ class FaultServer:
         self.reveals_keys = True
         self.answers: list[Answer] = []
         self.hold_reads: threading.Event | None = None
+        self.usage: dict[str, Json] = {}
+        self.usage_posts: list[list[str]] = []
         self.requests: list[tuple[str, dict[str, str], dict[str, str]]] = []
         self.sockets: list[FaultSocket] = []
         self._lock = threading.RLock()
@@ -154,7 +156,7 @@ class FaultServer:
     # Life
 
     def start(self) -> "FaultServer":
-        self._http = _Server(("127.0.0.1", self.port), _handler_for(self))
+        self._http = _Server(self)
         self.port = self._http.server_address[1]
         if self.tls is not None:
             self._http.socket = self.tls.wrap_socket(
@@ -258,11 +260,8 @@ class FaultServer:
         parts = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         self.requests.append((parts.path, query, headers))
-        with self._lock:
-            for canned in self.answers:
-                if parts.path.startswith(canned.path) and canned.times > 0:
-                    canned.times -= 1
-                    return canned
+        if canned := self._canned(parts.path):
+            return canned
         if parts.path == "/api/sync":
             return self._sync(query, headers)
         if self.hold_reads is not None:
@@ -271,6 +270,28 @@ class FaultServer:
             config = self.resolve(unquote(parts.path).split("/")[3])
         status = 200 if config else 404
         return Answer(parts.path, status, body=json.dumps(config or {"code": 404}).encode())
+
+    def take_usage(self, target: str, headers: dict[str, str], body: bytes) -> Answer:
+        """`POST /api/usage`: each id counts once. Canned answers take nothing."""
+        path = urlsplit(target).path
+        self.requests.append((path, {}, headers))
+        events = {event["event_id"]: event for event in json.loads(body)["events"]}
+        self.usage_posts.append(list(events))
+        if canned := self._canned(path):
+            return canned
+        with self._lock:
+            fresh = events.keys() - self.usage.keys()
+            self.usage |= events
+        counts = {"accepted": len(fresh), "duplicates": len(events) - len(fresh)}
+        return Answer("", 200, body=json.dumps(counts | {"rejected": []}).encode())
+
+    def _canned(self, path: str) -> Answer | None:
+        with self._lock:
+            for canned in self.answers:
+                if path.startswith(canned.path) and canned.times > 0:
+                    canned.times -= 1
+                    return canned
+        return None
 
     def _sync(self, query: dict[str, str], headers: dict[str, str]) -> Answer:
         with self._lock:
@@ -302,9 +323,10 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, fault: FaultServer) -> None:
+        self.fault = fault
         self._open: set[socket.socket] = set()
-        super().__init__(*args)
+        super().__init__(("127.0.0.1", fault.port), _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._open.add(request)
@@ -323,42 +345,45 @@ class _Server(ThreadingHTTPServer):
         """Clients that hang up are the point of these tests, not worth a traceback."""
 
 
-def _handler_for(server: FaultServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
-        def do_GET(self) -> None:
-            if self.headers.get("Upgrade", "").lower() == "websocket":
-                self._stream()
-            else:
-                self._send(server.answer(self.path, dict(self.headers)))
+    def do_GET(self) -> None:
+        if self.headers.get("Upgrade", "").lower() == "websocket":
+            self._stream()
+        else:
+            self._send(self.server.fault.answer(self.path, dict(self.headers)))
 
-        def _stream(self) -> None:
-            server.requests.append((urlsplit(self.path).path, {}, dict(self.headers)))
-            self.close_connection = True
-            if server.stream.isdecimal():
-                self._send(Answer("", int(server.stream), server.stream_headers))
-                return
-            key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-            accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
-            self.send_response(101)
-            self.send_header("Upgrade", "websocket")
-            self.send_header("Connection", "Upgrade")
-            self.send_header("Sec-WebSocket-Accept", accept)
-            self.end_headers()
-            server.serve_stream(self.connection)
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self._send(self.server.fault.take_usage(self.path, dict(self.headers), body))
 
-        def _send(self, answer: Answer) -> None:
-            self.send_response(answer.status)
-            for name, value in answer.headers.items():
-                self.send_header(name, value)
-            if answer.status != 304:
-                self.send_header("Content-Length", str(len(answer.body)))
-            self.end_headers()
-            self.wfile.write(answer.body)
+    def _stream(self) -> None:
+        fault = self.server.fault
+        fault.requests.append((urlsplit(self.path).path, {}, dict(self.headers)))
+        self.close_connection = True
+        if fault.stream.isdecimal():
+            self._send(Answer("", int(fault.stream), fault.stream_headers))
+            return
+        key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Sec-WebSocket-Accept", accept)
+        self.end_headers()
+        fault.serve_stream(self.connection)
 
-        def log_message(self, *_: Any) -> None:
-            """Tests print what they need."""
+    def _send(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        if answer.status != 304:
+            self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
 
-    return Handler
+    def log_message(self, *_: Any) -> None:
+        """Tests print what they need."""

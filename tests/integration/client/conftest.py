@@ -29,6 +29,7 @@ FAST = Timings(
     backoff_min=0.02,
     backoff_max=0.1,
     snapshot_delay=0.01,
+    usage_delay=0.01,
     close=2.0,
 )
 

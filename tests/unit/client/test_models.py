@@ -47,6 +47,8 @@ def test_the_public_names() -> None:
         "SwitchyardError",
         "Timings",
         "TransportError",
+        "UnparsableReply",
+        "Usage",
         "get_client",
         "init_client",
         "shutdown_client",

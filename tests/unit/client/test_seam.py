@@ -1,6 +1,7 @@
 """The transport seam: a client of a made-up server, nothing patched, no socket opened."""
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ class MadeUpServer:
     def __init__(self) -> None:
         self.configs = {"trader": config("trader")}
         self.fetched: list[str] = []
+        self.usage: list[dict[str, Any]] = []
         self.hold = threading.Event()
         self.hold.set()
         self.rev = 1
@@ -40,6 +42,10 @@ class MadeUpServer:
 
     def open_stream(self) -> Any:
         raise Unreachable("no streams here")
+
+    def send_usage(self, events: Sequence[dict[str, Any]]) -> list[str]:
+        self.usage += events
+        return []
 
     def interrupt(self) -> None: ...
 
@@ -78,6 +84,13 @@ def test_news_during_a_read_lead_to_another_read(server: MadeUpServer) -> None:
         reader.join(5)
         wait_until(lambda: client.get_agent_config("other").model == "m2")
         assert server.fetched == ["other", "other"]
+
+
+def test_usage_takes_the_same_way(server: MadeUpServer) -> None:
+    with SwitchyardClient(transport=lambda: server) as client:
+        event_id = client.report_usage("trader", input_tokens=1)
+        assert client.flush_usage()
+    assert [event["event_id"] for event in server.usage] == [event_id]
 
 
 def test_the_errors_of_a_transport_are_one_family() -> None:
