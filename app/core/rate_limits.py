@@ -2,7 +2,7 @@
 
 A request never waits for Redis: it counts in its own process, and the publisher's thread exchanges
 counts with the others. So several processes together may let half a second's worth too much
-through; with Redis dead or hung each limits on its own. See docs/decisions/0005-rate-limits.md.
+through; with Redis dead or hung each limits on its own. See docs/decisions/0007-rate-limits.md.
 """
 
 import math
