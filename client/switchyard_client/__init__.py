@@ -6,6 +6,7 @@ client = SwitchyardClient()
 config = client.get_agent_config("market-analyst")
 """
 
+from ._async import AsyncSwitchyardClient
 from ._attempts import Attempt
 from ._client import SwitchyardClient
 from ._errors import (
@@ -29,6 +30,7 @@ __all__ = [
     "AgentConfig",
     "AgentHalted",
     "AllAttemptsFailed",
+    "AsyncSwitchyardClient",
     "Attempt",
     "BudgetBlocked",
     "ConfigurationError",

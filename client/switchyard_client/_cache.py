@@ -56,6 +56,10 @@ class Cache:
         """What was handed out in place of the server's word."""
         return self._stand_ins.get(agent_id)
 
+    def latest(self, agent_id: str) -> AgentConfig | None:
+        """What a read would answer, without asking anybody."""
+        return self.find(agent_id) or self.stand_in(agent_id)
+
     def apply(self, batch: Batch) -> bool:
         """Apply a batch whole; False (and nothing done) if a key in it is unknown here."""
         with self._lock:

@@ -121,8 +121,7 @@ class SwitchyardClient:
             return self._read(agent_id)
 
     def _read(self, agent_id: str) -> AgentConfig:
-        if not isinstance(agent_id, str) or agent_id.strip(". ") == "":
-            raise ValueError(f"not an agent id: {agent_id!r}")
+        check_agent_id(agent_id)
         return self._running().read(agent_id)
 
     def on_config_change(self, callback: Callback) -> Callable[[], None]:
@@ -177,7 +176,7 @@ class SwitchyardClient:
         return Chain(
             config,
             self._cooldowns,
-            lambda: self.get_agent_config(agent_id),
+            lambda: self._cache.latest(agent_id) or config,
             self._usage.submit,
             deadline=deadline,
             task=task,
@@ -337,6 +336,12 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def check_agent_id(agent_id: str) -> None:
+    """Raises ValueError for what can be no agent's id."""
+    if not isinstance(agent_id, str) or agent_id.strip(". ") == "":
+        raise ValueError(f"not an agent id: {agent_id!r}")
 
 
 def checked_url(url: str) -> str:

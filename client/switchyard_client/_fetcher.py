@@ -20,6 +20,7 @@ class Flight:
 
     def __init__(self) -> None:
         self._landed = threading.Event()
+        self._on_landing: list[Callable[[], None]] = []
         self.config: AgentConfig | None = None
         self.departed = False
         self.again = False
@@ -29,8 +30,20 @@ class Flight:
     def wait(self, timeout: float) -> bool:
         return self._landed.wait(timeout)
 
+    @property
+    def landed(self) -> bool:
+        return self._landed.is_set()
+
+    def when_landed(self, callback: Callable[[], None]) -> None:
+        """Call back at the end, from any thread; now if it is over. Perhaps twice."""
+        self._on_landing.append(callback)
+        if self.landed:
+            callback()
+
     def land(self) -> None:
         self._landed.set()
+        for callback in list(self._on_landing):
+            callback()
 
 
 class Fetcher:
@@ -78,14 +91,15 @@ class Fetcher:
         with self._lock:
             return self._flights.get(agent_id) or self._launch(agent_id, urgent=True)
 
-    def wait(self, flight: Flight) -> bool:
-        """Wait for an answer, shortly; not at all while the server has just let another wait."""
-        if time.monotonic() < self._doubt_until:
-            return flight.wait(0)
-        landed = flight.wait(self._timings.first_read)
-        if not landed:
+    @property
+    def patience(self) -> float:
+        """Seconds to wait for an answer: none while the server has just let another wait."""
+        return 0 if time.monotonic() < self._doubt_until else self._timings.first_read
+
+    def gave_up(self) -> None:
+        """Somebody has waited in vain; for a while the next ones need not."""
+        if time.monotonic() >= self._doubt_until:
             self._doubt_until = time.monotonic() + self._timings.cold_retry
-        return landed
 
     def revalidate(self, agent_ids: Iterable[str]) -> None:
         """Ask again for each, behind whatever a caller is waiting for."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ._cache import Cache
-from ._fetcher import Fetcher
+from ._fetcher import Fetcher, Flight
 from ._listener import Listener
 from ._models import AgentConfig, Status
 from ._protocol import Protocol
@@ -113,6 +113,19 @@ class Runtime:
 
     def read(self, agent_id: str) -> AgentConfig:
         """Everything but a hit: an unconfirmed value, a first read, a read without the server."""
+        found = self.begin_read(agent_id)
+        if isinstance(found, AgentConfig):
+            return found
+        found.wait(self.patience)
+        return self.end_read(agent_id, found)
+
+    @property
+    def patience(self) -> float:
+        """Seconds a read waits for the flight it has got."""
+        return self._fetcher.patience
+
+    def begin_read(self, agent_id: str) -> AgentConfig | Flight:
+        """A config if there is one to give, else the flight to wait for before `end_read`."""
         known = self._cache.find(agent_id)
         if known is not None:
             self._refresh()
@@ -124,9 +137,13 @@ class Runtime:
             self._fetcher.postpone(agent_id)
             return stand_in or self._substitute(agent_id, refused=False)
         flight = self._fetcher.request(agent_id)
-        if stand_in is not None:
-            return stand_in
-        if self._fetcher.wait(flight) and flight.config is not None:
+        return stand_in or flight
+
+    def end_read(self, agent_id: str, flight: Flight) -> AgentConfig:
+        """What the flight brought, or what stands in where it did not land in time."""
+        if not flight.landed:
+            self._fetcher.gave_up()
+        elif flight.config is not None:
             return flight.config
         return self._cache.find(agent_id) or self._substitute(agent_id, flight.refused)
 
@@ -192,6 +209,15 @@ class Runtime:
         return default_of(agent_id, snapshot.entries.values())
 
     # Disk
+
+    @property
+    def disk_is_cold(self) -> bool:
+        """A read may have to load the snapshot first, which takes its time."""
+        return self._settings.disk is not None and self._disk_configs is None
+
+    def warm_disk(self) -> None:
+        """Load the snapshot now."""
+        self._load_disk()
 
     def _load_disk(self) -> dict[str, AgentConfig]:
         with self._disk_lock:

@@ -34,6 +34,7 @@ def test_the_public_names() -> None:
         "AgentConfig",
         "AgentHalted",
         "AllAttemptsFailed",
+        "AsyncSwitchyardClient",
         "Attempt",
         "BudgetBlocked",
         "ConfigurationError",
