@@ -55,6 +55,7 @@ class UsageReporter:
         self._next_send = 0.0
         self._held_until = 0.0
         self._spill_at = 0.0
+        self._flushing = False
         self.dropped = 0
         """Events that are lost: the queue was full, or the server refused them for good."""
 
@@ -84,7 +85,7 @@ class UsageReporter:
         """Send what waits now. True once all is acknowledged; False when it cannot be for now."""
         with self._changed:
             failed_before = self._failed_ever
-            self._next_send = 0.0
+            self._next_send, self._flushing = 0.0, bool(self._events)
             self._changed.notify_all()
             self._changed.wait_for(
                 lambda: (
@@ -229,8 +230,11 @@ class UsageReporter:
                 self._on_disk.discard(event["event_id"])
             self.dropped += lost
             self._failures = 0
+            full = len(batch) == self._batch_size  # then more waits, most likely
+            delay = 0.0 if full or self._flushing else self._timings.usage_delay
+            self._next_send = time.monotonic() + delay
             self._batch_size = min(self._batch_size * 2, MAX_BATCH)
-            self._next_send = 0.0
+            self._flushing = self._flushing and bool(self._events)
             self._changed.notify_all()
         if self._spool is not None and not self._on_disk:
             with self._spool_lock:
@@ -241,6 +245,7 @@ class UsageReporter:
         with self._changed:
             self._failures += 1
             self._failed_ever += 1
+            self._flushing = False
             self._next_send = time.monotonic() + wait
             self._changed.notify_all()
 
