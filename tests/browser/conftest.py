@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import (
     Browser,
+    ConsoleMessage,
     Page,
     Request,
     Route,
@@ -129,8 +130,13 @@ def guarded_page(browser: Browser, stack: Stack, **options: Any) -> Iterator[Pag
     context = browser.new_context(base_url=stack.url, **options)
     context.set_default_timeout(5_000)
     context.route(re.compile(".*"), stay_here)
-    context.on("console", lambda said: said.type == "error" and faults.append(said.text))
+    context.on("console", lambda said: said.type == "error" and faults.append(_told(said)))
     context.on("weberror", lambda error: faults.append(str(error.error)))
     yield context.new_page()
     context.close()
     assert faults == []
+
+
+def _told(said: ConsoleMessage) -> str:
+    """An error with its place: of a refused request the text alone does not tell which."""
+    return f"{said.text} ({said.location['url']})"
