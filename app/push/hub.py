@@ -126,6 +126,7 @@ class Hub:
         """Say goodbye to every socket and take no more."""
         self._stopped.set()
         self._bell.stop()
+        self._presence.finish()  # first: the process lives as long as its sockets
         with self._lock:
             for subscriber in self._subscribers:
                 _dismiss(subscriber, "the server is going away", CloseCode.GOING_AWAY)

@@ -24,6 +24,7 @@ from app.push.subscriber import Subscriber
 WRITE_EVERY = 2.0  # seconds
 TOUCH_EVERY = 60.0
 PRUNE_EVERY = 3600.0
+LAST_WRITE = 1.0
 ROWS_AT_ONCE = 500
 """In one transaction: on SQLite everybody else who writes waits for its end."""
 MOST_ENDED = 10_000
@@ -56,6 +57,11 @@ class Presence:
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
         self._thread.start()
 
+    def finish(self) -> None:
+        """Once stopped, wait for the last write, but not for long."""
+        if self._thread is not None:
+            self._thread.join(LAST_WRITE)
+
     def note_end(self, subscriber: Subscriber) -> None:
         """A socket has ended; its client may have come and gone between two writes."""
         sighting = see(subscriber)
@@ -70,7 +76,7 @@ class Presence:
         with self._app.app_context():
             while not self._stopped.wait(WRITE_EVERY):
                 self.write()
-            # The sockets go with the process, which may not wait until the last of them has gone.
+            # They are still here, and about to be sent away.
             for subscriber in self._list_subscribers():
                 self.note_end(subscriber)
             self.write()
