@@ -12,13 +12,11 @@ def create_app(overrides: dict[str, Any] | None = None) -> "Flask":
     ``overrides`` are settings that win over the environment. Raises SettingsError, naming the
     setting that is missing or wrong. Connects to nothing.
     """
-    from flask import Flask
-
     from app import admin, api, cli, core, push, web
     from app.pages.admin import OverviewView
     from app.settings import load_settings
 
-    app = Flask(__name__)
+    app = web.App(__name__)
     app.config.update(load_settings() | (overrides or {}))
     core.init_app(app)
     web.init_app(app)

@@ -17,7 +17,7 @@ def init_app(app: Flask) -> None:
 
 
 def _set_policy(response: Response) -> Response:
-    if response.mimetype == "text/html":
+    if response.headers.get("Content-Type", "").startswith("text/html"):
         docs = request.path.startswith("/api/docs")
         response.headers.setdefault("Content-Security-Policy", API_DOCS if docs else PAGES)
     if request.path.startswith(("/admin", "/login")) and "/static/" not in request.path:
