@@ -40,6 +40,12 @@ class Agent(TrackedRoot, Base):
             postgresql_where=sa.text("is_default AND owner_id IS NULL"),
         ),
         sa.Index("ix_agents_name", "name", "id"),
+        sa.Index(
+            "ix_agents_halted",
+            "halted_at",
+            sqlite_where=sa.text("halted_at IS NOT NULL"),
+            postgresql_where=sa.text("halted_at IS NOT NULL"),
+        ),
         IDS_ONCE,
     )
     entity = "agent"

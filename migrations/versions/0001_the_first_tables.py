@@ -215,6 +215,12 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("agents", schema=None) as batch_op:
         batch_op.create_index("ix_agents_name", ["name", "id"], unique=False)
+        batch_op.create_index(
+            "ix_agents_halted",
+            ["halted_at"],
+            sqlite_where=sa.text("halted_at IS NOT NULL"),
+            postgresql_where=sa.text("halted_at IS NOT NULL"),
+        )
         batch_op.create_index(batch_op.f("ix_agents_owner_id"), ["owner_id"], unique=False)
         batch_op.create_index(
             "uq_agents_default_global",
@@ -410,6 +416,7 @@ def downgrade() -> None:
             postgresql_where=sa.text("is_default AND owner_id IS NULL"),
         )
         batch_op.drop_index(batch_op.f("ix_agents_owner_id"))
+        batch_op.drop_index("ix_agents_halted")
         batch_op.drop_index("ix_agents_name")
 
     op.drop_table("agents")

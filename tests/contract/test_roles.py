@@ -1,0 +1,130 @@
+"""Role x route x method, and scope x route x method: every cell of the URL map.
+
+What each route needs stands here as the contract says it; a route that is missing fails the test.
+"""
+
+import re
+
+import pytest
+from flask import Flask
+from werkzeug.routing import Rule
+
+from tests.conftest import Api
+from tests.contract.conftest import MakeToken, MakeUser, SignIn, on_sqlite
+
+READ, INSPECT, OPERATE, WRITE, ADMINISTER = "read", "inspect", "operate", "write", "administer"
+
+NEEDS = {
+    "/agents": {"GET": READ, "POST": WRITE},
+    "/agents/<>": {"GET": READ, "PUT": WRITE, "PATCH": WRITE, "DELETE": WRITE},
+    "/agents/<>/config": {"GET": READ},
+    "/agents/<>/halt": {"POST": OPERATE},
+    "/agents/<>/llm": {"GET": READ},
+    "/agents/<>/llm-configs": {"GET": READ, "POST": WRITE, "PUT": WRITE},
+    "/agents/<>/llm-configs/<>": {"GET": READ, "PATCH": WRITE, "DELETE": WRITE},
+    "/agents/<>/llm-configs/primary": {"GET": READ},
+    "/agents/<>/resume": {"POST": ADMINISTER},
+    "/agents/<>/set-default": {"POST": WRITE},
+    "/agents/<>/tasks": {"GET": READ, "POST": WRITE},
+    "/agents/<>/tasks/<>": {"GET": READ, "PATCH": WRITE, "DELETE": WRITE},
+    "/agents/current": {"GET": READ},
+    "/agents/default": {"GET": READ},
+    "/assignments": {"GET": READ},
+    "/changes": {"GET": READ},
+    "/changes/<>/restore": {"POST": WRITE},
+    "/clients": {"GET": INSPECT},
+    "/config/export": {"GET": INSPECT},
+    "/config/import": {"POST": ADMINISTER},
+    "/halt": {"GET": READ, "POST": OPERATE},
+    "/llm-configs/bulk": {"POST": WRITE},
+    "/providers": {"GET": READ, "POST": WRITE},
+    "/providers/<>": {"GET": READ, "PUT": WRITE, "PATCH": WRITE, "DELETE": WRITE},
+    "/providers/<>/checks": {"GET": READ},
+    "/providers/<>/models": {"GET": READ},
+    "/providers/<>/validate": {"POST": OPERATE},
+    "/resume": {"POST": ADMINISTER},
+    "/sync": {"GET": READ},
+    "/tasks": {"GET": READ, "POST": WRITE},
+    "/tasks/<>": {"GET": READ, "PUT": WRITE, "PATCH": WRITE, "DELETE": WRITE},
+    "/tasks/<>/check": {"POST": READ},
+    "/tasks/<>/pydantic": {"GET": READ},
+    "/tokens": {"GET": INSPECT, "POST": ADMINISTER},
+    "/tokens/<>": {"GET": INSPECT, "PATCH": ADMINISTER, "DELETE": ADMINISTER},
+    "/users": {"GET": INSPECT, "POST": ADMINISTER},
+    "/users/<>": {"GET": INSPECT, "PATCH": ADMINISTER, "DELETE": ADMINISTER},
+}
+PUBLIC = {"/docs", "/docs/<>", "/openapi.json", "/ws"}
+"""Documentation; and the socket, which answers for itself (test_push)."""
+
+EVERYTHING = {READ, INSPECT, OPERATE, WRITE, ADMINISTER}
+OF_ROLE = {"viewer": {READ}, "operator": {READ, INSPECT, OPERATE}, "admin": EVERYTHING}
+OF_SCOPES = {
+    ("config:read",): {READ},
+    ("secrets:read",): set(),
+    ("usage:write",): set(),
+    ("config:write",): {WRITE, OPERATE},
+    ("config:read", "config:write"): {READ, WRITE, OPERATE},
+    ("admin",): EVERYTHING,
+}
+# An export has the whole configuration in it: a reader who sees all of that may have it.
+ALSO = {("/config/export", ("config:read",)), ("/config/export", ("config:read", "config:write"))}
+ALSO |= {("/clients", scopes) for _path, scopes in ALSO}
+
+# Nothing has these ids: whoever passes the gate gets 404 or 422, and changes nothing.
+NOBODY, NO_ID = "nobody-at-all", "2147483647"
+
+
+def cells() -> list[tuple[str, str, str]]:
+    """Method, route and need of every cell."""
+    return [(method, path, need) for path, row in NEEDS.items() for method, need in row.items()]
+
+
+def address(path: str) -> str:
+    """A URL of the route, for a thing that is not there."""
+    head, sep, tail = path.partition("<>")
+    first = NOBODY if head.startswith("/agents/") else NO_ID
+    return (head + first + tail.replace("<>", NO_ID)) if sep else path
+
+
+def test_every_route_has_its_row(app: Flask) -> None:
+    found: dict[str, set[str]] = {}
+    for rule in app.url_map.iter_rules():
+        if rule.rule.startswith("/api/") and _generic(rule) not in PUBLIC:
+            found.setdefault(_generic(rule), set()).update(rule.methods or ())
+    methods = {path: verbs - {"HEAD", "OPTIONS"} for path, verbs in found.items()}
+    assert methods == {path: set(row) for path, row in NEEDS.items()}
+
+
+@on_sqlite
+@pytest.mark.parametrize("role", OF_ROLE)
+def test_every_cell_of_a_role(make_user: MakeUser, sign_in: SignIn, role: str) -> None:
+    make_user("somebody@example.com", role)
+    browser = sign_in("somebody@example.com")
+    for method, path, need in cells():
+        status = browser(method, address(path), _body(method)).status_code
+        assert status != 401, (method, path)
+        assert (status != 403) is (need in OF_ROLE[role]), (role, method, path, status)
+
+
+@on_sqlite
+@pytest.mark.parametrize("scopes", OF_SCOPES, ids="+".join)
+def test_every_cell_of_a_scope(api: Api, make_token: MakeToken, scopes: tuple[str, ...]) -> None:
+    token = make_token(*scopes)
+    for method, path, need in cells():
+        status = api(method, address(path), _body(method), token=token).status_code
+        allowed = need in OF_SCOPES[scopes] or (path, scopes) in ALSO
+        assert (status != 403) is allowed, (scopes, method, path, status)
+
+
+@on_sqlite
+def test_every_cell_without_a_token(api: Api) -> None:
+    for method, path, _need in cells():
+        assert api(method, address(path), _body(method), token="sy_none").status_code == 401
+
+
+def _generic(rule: Rule) -> str:
+    return re.sub(r"<[^>]*>", "<>", rule.rule.removeprefix("/api"))
+
+
+def _body(method: str) -> dict[str, str] | None:
+    return None if method in {"GET", "DELETE"} else {}
