@@ -37,7 +37,7 @@ class Client(Base):
     process: Mapped[str] = mapped_column(sa.String(280))
     """The web process that serves it, as host:pid."""
     connected_at: Mapped[datetime]
-    last_seen_at: Mapped[datetime] = mapped_column(index=True)
+    last_seen_at: Mapped[datetime]
     disconnected_at: Mapped[datetime | None]
 
     token: Mapped[ApiToken | None] = relationship(viewonly=True)

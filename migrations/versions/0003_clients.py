@@ -46,12 +46,10 @@ def upgrade() -> None:
     with op.batch_alter_table("clients", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_clients_token_id"), ["token_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_clients_user_id"), ["user_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_clients_last_seen_at"), ["last_seen_at"], unique=False)
 
 
 def downgrade() -> None:
     with op.batch_alter_table("clients", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_clients_last_seen_at"))
         batch_op.drop_index(batch_op.f("ix_clients_user_id"))
         batch_op.drop_index(batch_op.f("ix_clients_token_id"))
 
