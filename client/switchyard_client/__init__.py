@@ -6,6 +6,7 @@ client = SwitchyardClient()
 config = client.get_agent_config("market-analyst")
 """
 
+from ._agents import Agent, AgentTask, AsyncAgent, Prompts, SpeechConfig
 from ._async import AsyncSwitchyardClient
 from ._attempts import Attempt
 from ._client import SwitchyardClient
@@ -27,9 +28,12 @@ from ._shared import get_client, init_client, shutdown_client
 from ._timings import Timings
 
 __all__ = [
+    "Agent",
     "AgentConfig",
     "AgentHalted",
+    "AgentTask",
     "AllAttemptsFailed",
+    "AsyncAgent",
     "AsyncSwitchyardClient",
     "Attempt",
     "BudgetBlocked",
@@ -37,8 +41,10 @@ __all__ = [
     "FailedAttempt",
     "LLMStep",
     "Prices",
+    "Prompts",
     "Reason",
     "Secret",
+    "SpeechConfig",
     "Status",
     "SwitchyardClient",
     "SwitchyardError",

@@ -10,13 +10,16 @@ import functools
 import inspect
 import logging
 import threading
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack, cast
 
+from ._agents import AsyncAgent, Part
+from ._arguments import check_agent_id
 from ._attempts import Attempt, Chain, check_deadline
-from ._client import SwitchyardClient, check_agent_id
-from ._fetcher import Flight
+from ._client import SwitchyardClient
+from ._landing import Landing
 from ._models import AgentConfig, Status
 from ._recording import Usage, reported_event
 
@@ -45,6 +48,7 @@ class AsyncSwitchyardClient:
     def __init__(self, *args: Any, **options: Any) -> None:
         self._sync = SwitchyardClient(*args, **options)
         self._listeners: set[asyncio.Task[None]] = set()
+        self._agents: weakref.WeakValueDictionary[str, AsyncAgent] = weakref.WeakValueDictionary()
 
     @property
     def sync(self) -> SwitchyardClient:
@@ -72,8 +76,21 @@ class AsyncSwitchyardClient:
         found = runtime.begin_read(agent_id)
         if isinstance(found, AgentConfig):
             return found
-        await _landing(found, runtime.patience)
+        await _wait_for(found, runtime.patience)
         return runtime.end_read(agent_id, found)
+
+    def agent(self, agent_id: str) -> AsyncAgent:
+        """A live handle of one agent; the same object for as long as somebody holds it."""
+        check_agent_id(agent_id)
+        return self._agents.setdefault(agent_id, AsyncAgent(self, agent_id))
+
+    async def _detail(self, agent_id: str, part: Part) -> Any:
+        answering = (await self.get_agent_config(agent_id)).agent_id
+        asked = agent_id if part is Part.VOICE else answering
+        inquiry = self._sync._inquire(asked, part)
+        if inquiry is not None:
+            await _wait_for(inquiry, self._sync._settings.timings.first_read)
+        return self._sync._details.end(asked, part, inquiry)
 
     def on_config_change(self, callback: Listener) -> Callable[[], None]:
         """Call or await `callback(agent_id, config)` on this event loop at each change.
@@ -243,15 +260,15 @@ async def _tell(callback: Listener, changes: asyncio.Queue[tuple[str, AgentConfi
             logger.exception("a listener failed on a change of %s", agent_id)
 
 
-async def _landing(flight: Flight, patience: float) -> None:
-    """Wait for a flight without a thread of its own, whatever number of tasks do."""
+async def _wait_for(landing: Landing, patience: float) -> None:
+    """Wait without a thread of its own, whatever number of tasks do."""
     loop, landed = asyncio.get_running_loop(), asyncio.Event()
 
     def wake() -> None:
         with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
             loop.call_soon_threadsafe(landed.set)
 
-    flight.when_landed(wake)
+    landing.when_landed(wake)
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(landed.wait(), patience)
 

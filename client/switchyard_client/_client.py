@@ -8,11 +8,13 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
-from urllib.parse import urlsplit
+from typing import Any, Self, TypeVar, Unpack
 
+from ._agents import Agent, Part
+from ._arguments import check_agent_id, checked_token, checked_url
 from ._attempts import Attempt, Attempts, Chain, check_deadline
 from ._cache import Cache, Change
+from ._details import Details, Inquiry
 from ._errors import ConfigurationError
 from ._failover import Cooldowns
 from ._models import AgentConfig, Status
@@ -92,6 +94,8 @@ class SwitchyardClient:
         )
         self._url = url
         self._callbacks: tuple[Callback, ...] = ()
+        self._agents: weakref.WeakValueDictionary[str, Agent] = weakref.WeakValueDictionary()
+        self._details = Details(timings.cold_retry)
         self._cache = Cache(self._dispatch)
         self._cooldowns = Cooldowns(timings.cooldown, timings.cooldown_max)
         disk = self._settings.disk
@@ -123,6 +127,30 @@ class SwitchyardClient:
     def _read(self, agent_id: str) -> AgentConfig:
         check_agent_id(agent_id)
         return self._running().read(agent_id)
+
+    def agent(self, agent_id: str) -> Agent:
+        """A live handle of one agent; the same object for as long as somebody holds it.
+
+        It has the agent's `config`, `prompts`, `tasks`, `tts` and `stt`, as of now.
+        """
+        check_agent_id(agent_id)
+        with self._lock:
+            return self._agents.setdefault(agent_id, Agent(self, agent_id))
+
+    def _detail(self, agent_id: str, part: Part) -> Any:
+        """A part of an agent that is not in its config: kept until the next change."""
+        # Only A9 resolves defaults on the server.
+        asked = agent_id if part is Part.VOICE else self.get_agent_config(agent_id).agent_id
+        inquiry = self._inquire(asked, part)
+        if inquiry is not None:
+            inquiry.wait(self._settings.timings.first_read)
+        return self._details.end(asked, part, inquiry)
+
+    def _inquire(self, agent_id: str, part: Part) -> Inquiry | None:
+        snapshot, runtime = self._cache.snapshot, self._running()
+        if self._closed:
+            return None
+        return self._details.begin(agent_id, part, (snapshot.epoch, snapshot.rev), runtime.run_soon)
 
     def on_config_change(self, callback: Callback) -> Callable[[], None]:
         """Call `callback(agent_id, config)` whenever an agent's configuration changes.
@@ -247,6 +275,7 @@ class SwitchyardClient:
         self._usage.close(self._settings.timings.close / 2)
         if runtime is not None:
             runtime.close(deadline - time.monotonic())
+        self._details.reset()
 
     disconnect = close
 
@@ -321,6 +350,7 @@ class SwitchyardClient:
         self._cache.after_fork()
         self._cooldowns.after_fork()
         self._usage.after_fork()
+        self._details.reset()
         if runtime is not None and not self._closed:
             runtime.abandon()
 
@@ -336,32 +366,6 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def check_agent_id(agent_id: str) -> None:
-    """Raises ValueError for what can be no agent's id."""
-    if not isinstance(agent_id, str) or agent_id.strip(". ") == "":
-        raise ValueError(f"not an agent id: {agent_id!r}")
-
-
-def checked_url(url: str) -> str:
-    """The base URL without a trailing slash. Raises ConfigurationError with the way out."""
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(f"url must look like http://host:8000, not {url!r}")
-    if parts.username or parts.password:
-        raise ConfigurationError("url must not carry a user or password; use token=")
-    if parts.query or parts.fragment or any(c.isspace() for c in url.strip()):
-        raise ConfigurationError("url must not have a query, a fragment or spaces")
-    return url.strip().rstrip("/")
-
-
-def checked_token(token: str | None) -> str | None:
-    """The token, or None. Its text is never part of the error."""
-    token = (token or "").strip()
-    if not all(33 <= ord(character) <= 126 for character in token):
-        raise ConfigurationError("token has characters that no token has; copy it again")
-    return token or None
 
 
 def _disk_snapshot(path: str | Path | None, token: str | None) -> DiskSnapshot | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from ._cache import Cache
 from ._errors import Forbidden, NotFound, Throttled, TransportError, Unauthorized
+from ._landing import Landing
 from ._models import AgentConfig
 from ._timings import Timings
 from ._transport import Transport
@@ -15,35 +16,16 @@ from ._worker import Worker
 logger = logging.getLogger("switchyard_client")
 
 
-class Flight:
+class Flight(Landing):
     """One request under way, and what came of it."""
 
     def __init__(self) -> None:
-        self._landed = threading.Event()
-        self._on_landing: list[Callable[[], None]] = []
+        super().__init__()
         self.config: AgentConfig | None = None
         self.departed = False
         self.again = False
         self.refused = False
         """The server was there and has nothing for us: older values must not be used instead."""
-
-    def wait(self, timeout: float) -> bool:
-        return self._landed.wait(timeout)
-
-    @property
-    def landed(self) -> bool:
-        return self._landed.is_set()
-
-    def when_landed(self, callback: Callable[[], None]) -> None:
-        """Call back at the end, from any thread; now if it is over. Perhaps twice."""
-        self._on_landing.append(callback)
-        if self.landed:
-            callback()
-
-    def land(self) -> None:
-        self._landed.set()
-        for callback in list(self._on_landing):
-            callback()
 
 
 class Fetcher:

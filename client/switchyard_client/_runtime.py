@@ -208,6 +208,10 @@ class Runtime:
         # After the first sync the disk knows nothing more, but perhaps agents that were revoked.
         return default_of(agent_id, snapshot.entries.values())
 
+    def run_soon(self, job: Callable[[Transport], None]) -> None:
+        """Run a job that somebody waits for, beside reads of single agents."""
+        self._worker.submit(lambda: job(self._transport), urgent=True)
+
     # Disk
 
     @property

@@ -8,7 +8,7 @@ import contextlib
 import http.cookiejar
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -48,6 +48,9 @@ class Transport(Protocol):
 
     def open_stream(self) -> Stream:
         """Connect to the change stream."""
+
+    def fetch_part(self, agent_id: str, part: str) -> Mapping[str, Any]:
+        """The JSON of `GET /api/agents/{agent_id}`, with `part` "config" or "tasks" below it."""
 
     def send_usage(self, events: Sequence[dict[str, Any]]) -> Sequence[str]:
         """Report usage events; what the server rejects for good, in words.
@@ -113,6 +116,18 @@ class HttpTransport:
             return parse_sync(parse_json(body), response.headers.get("ETag"))
         except Malformed as error:
             raise InvalidAnswer(f"/api/sync: {error}") from None
+
+    def fetch_part(self, agent_id: str, part: str) -> Mapping[str, Any]:
+        path = f"/api/agents/{quote(agent_id, safe='')}"
+        if part:
+            path += f"/{part}"
+        # The largest page there is: nobody gives an agent more tasks.
+        params = {"page_size": "200"} if part == "tasks" else {}
+        _, body = self._exchange("GET", path, self._timings.request, params=params)
+        try:
+            return require_object(parse_json(body), "answer")
+        except Malformed as error:
+            raise InvalidAnswer(f"{path}: {error}") from None
 
     def send_usage(self, events: Sequence[dict[str, Any]]) -> Sequence[str]:
         path = "/api/usage"

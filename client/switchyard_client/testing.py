@@ -14,14 +14,15 @@ import socket
 import threading
 import zlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ._agents import AgentTask, Prompts, SpeechConfig
 from ._async import AsyncSwitchyardClient
 from ._client import SwitchyardClient
 from ._errors import NotFound, StreamClosed, Unauthorized, Unreachable
-from ._frozen import freeze
+from ._frozen import freeze, thaw
 from ._http import abandon_socket
 from ._messages import Batch, Item, SyncAnswer
 from ._models import AgentConfig, LLMStep
@@ -60,6 +61,7 @@ class TestData:
         self.usage: list[dict[str, Any]] = []
         """The usage events that have arrived; see `usage_of`."""
         self._agents: dict[str, AgentConfig] = {}
+        self._parts: dict[str, dict[str, dict[str, Any]]] = {}
         self._rev = 1
         self._log: list[tuple[int, str]] = []
         self._fault: Exception | None = None
@@ -76,6 +78,10 @@ class TestData:
         model: str = "test-model",
         api_key: str | None = None,
         fallbacks: Sequence[dict[str, Any]] = (),
+        prompts: Prompts | None = None,
+        tasks: Sequence[AgentTask] = (),
+        tts: SpeechConfig | None = None,
+        stt: SpeechConfig | None = None,
         **values: Any,
     ) -> AgentConfig:
         """Create or replace an agent.
@@ -83,6 +89,7 @@ class TestData:
         Args:
             api_key: plain text; wrapped as the client does.
             fallbacks: each a dict with the same names: `provider`, `model`, `api_key`, ...
+            prompts, tasks, tts, stt: what `client.agent(agent_id)` has.
             values: any further field of `AgentConfig`, e.g. `endpoint`, `temperature`,
                 `is_default`, `halted`, `metadata`.
         """
@@ -92,6 +99,14 @@ class TestData:
             fallbacks=tuple(_step(**step) for step in fallbacks),
             **_step_values(provider=provider, model=model, api_key=api_key, **values),
         )
+        self._parts[agent_id] = {
+            "": _prompts_json(prompts or Prompts()),
+            "tasks": {"tasks": [_task_json(task) for task in tasks]},
+            "config": {
+                "tts_provider_config": tts and tts.to_dict(reveal_keys=True),
+                "stt_provider_config": stt and stt.to_dict(reveal_keys=True),
+            },
+        }
         return self._put(config)
 
     def update(self, agent_id: str, **values: Any) -> AgentConfig:
@@ -232,6 +247,15 @@ class MockTransport:
             )
             return SyncAnswer(Batch(EPOCH, data._rev, items, full=full, has_keys=True))
 
+    def fetch_part(self, agent_id: str, part: str) -> Mapping[str, Any]:
+        data = self._data
+        with data._changed:
+            self._check()
+            resolved = data._resolve(agent_id)
+            if resolved is None or (part != "config" and agent_id not in data._agents):
+                raise NotFound(f"no agent {agent_id}")
+            return data._parts[resolved.agent_id][part]
+
     def send_usage(self, events: Sequence[dict[str, Any]]) -> Sequence[str]:
         data = self._data
         with data._changed:
@@ -316,6 +340,15 @@ class _MockStream:
     def _ring(self) -> None:
         with contextlib.suppress(OSError):  # closed by its reader
             self._rope.send(b"!")
+
+
+def _prompts_json(prompts: Prompts) -> dict[str, Any]:
+    return {"system_prompt": prompts.system_prompt, "user_prompt": prompts.user_prompt}
+
+
+def _task_json(task: AgentTask) -> dict[str, Any]:
+    schema = task.response_schema
+    return {"name": task.name, "description": task.description, "response_schema": thaw(schema)}
 
 
 def _step(**values: Any) -> LLMStep:

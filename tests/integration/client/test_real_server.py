@@ -98,6 +98,31 @@ def test_a_life_of_changes(client: SwitchyardClient, admin: Admin) -> None:
     assert client.status == "LIVE"
 
 
+def test_a_handle_follows_prompts_tasks_and_voice(client: SwitchyardClient, admin: Admin) -> None:
+    trader = client.agent("trader")
+    assert (trader.prompts.system_prompt, trader.tasks, trader.tts) == (None, {}, None)
+
+    admin("PATCH", "/agents/trader", system_prompt="You trade.")
+    wait_until(lambda: trader.prompts.system_prompt == "You trade.")
+
+    schema = {"side": {"type": "enum", "values": ["buy", "sell"]}}
+    task = admin("POST", "/tasks", name="triage", response_schema=schema)
+    admin("POST", "/agents/trader/tasks", task_id=task["id"])
+    wait_until(lambda: "triage" in trader.tasks)
+    response_schema = trader.tasks["triage"].response_schema
+    assert response_schema is not None
+    assert response_schema["properties"]["side"]["enum"] == ("buy", "sell")
+
+    voice = {"provider": "async.ai", "voice_id": "v1", "api_key": "sk-voice-0123456789"}
+    admin("PATCH", "/agents/trader", tts_provider_config=voice)
+    wait_until(lambda: trader.tts)
+    assert trader.tts is not None
+    assert (trader.tts.provider, trader.tts.settings["voice_id"]) == ("async.ai", "v1")
+    assert trader.tts.to_dict(reveal_keys=True)["api_key"] == "sk-voice-0123456789"
+    assert client.agent("nobody").config.agent_id == "default"
+    assert client.agent("nobody").prompts.system_prompt is None
+
+
 def test_an_unknown_agent_follows_a_new_default(client: SwitchyardClient, admin: Admin) -> None:
     assert client.get_agent_config("nobody").agent_id == "default"
     admin("POST", "/agents/trader/set-default")

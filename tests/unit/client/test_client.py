@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 from switchyard_client import ConfigurationError, SwitchyardClient, SwitchyardError
-from switchyard_client._client import checked_token, checked_url
+from switchyard_client._arguments import checked_token, checked_url
 from switchyard_client._errors import Forbidden, InvalidAnswer, StreamClosed, Throttled
 from switchyard_client._events import Cause, Failure
 from switchyard_client._headers import retry_after

@@ -31,9 +31,12 @@ def config() -> AgentConfig:
 
 def test_the_public_names() -> None:
     assert switchyard_client.__all__ == [
+        "Agent",
         "AgentConfig",
         "AgentHalted",
+        "AgentTask",
         "AllAttemptsFailed",
+        "AsyncAgent",
         "AsyncSwitchyardClient",
         "Attempt",
         "BudgetBlocked",
@@ -41,8 +44,10 @@ def test_the_public_names() -> None:
         "FailedAttempt",
         "LLMStep",
         "Prices",
+        "Prompts",
         "Reason",
         "Secret",
+        "SpeechConfig",
         "Status",
         "SwitchyardClient",
         "SwitchyardError",

@@ -43,6 +43,9 @@ class MadeUpServer:
     def open_stream(self) -> Any:
         raise Unreachable("no streams here")
 
+    def fetch_part(self, agent_id: str, part: str) -> dict[str, Any]:
+        return {"system_prompt": f"You are {agent_id}."}
+
     def send_usage(self, events: Sequence[dict[str, Any]]) -> list[str]:
         self.usage += events
         return []
@@ -84,6 +87,12 @@ def test_news_during_a_read_lead_to_another_read(server: MadeUpServer) -> None:
         reader.join(5)
         wait_until(lambda: client.get_agent_config("other").model == "m2")
         assert server.fetched == ["other", "other"]
+
+
+def test_prompts_take_the_same_way(server: MadeUpServer) -> None:
+    with SwitchyardClient(transport=lambda: server) as client:
+        assert client.wait_ready(5)
+        assert client.agent("trader").prompts.system_prompt == "You are trader."
 
 
 def test_usage_takes_the_same_way(server: MadeUpServer) -> None:
