@@ -18,7 +18,7 @@ SwitchyardError
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ._failures import Reason
@@ -75,7 +75,7 @@ class FailedAttempt:
     """HTTP status, where there was one."""
     seconds: float
     """How long the attempt took."""
-    error: Exception | None
+    error: Exception | None = field(repr=False)
     """What was raised. None in an error that came out of a pickle."""
 
     def __str__(self) -> str:

@@ -236,8 +236,8 @@ class UsageReporter:
             self._batch_size = min(self._batch_size * 2, MAX_BATCH)
             self._flushing = self._flushing and bool(self._events)
             self._changed.notify_all()
-        if self._spool is not None and not self._on_disk:
-            with self._spool_lock:
+        with self._spool_lock:
+            if self._spool is not None and not self._on_disk:
                 self._spool.clear()
 
     def _note_failure(self, wait: float) -> None:

@@ -56,6 +56,10 @@ def client(
     return client
 
 
+def ask_with_key_in_text(attempt: Attempt) -> str:
+    raise requests.ConnectionError("Invalid header sk-secret")
+
+
 def ask(attempt: Attempt) -> str:
     """What a caller does: one HTTP request to the step's endpoint."""
     answer = requests.get(str(attempt.endpoint), timeout=attempt.timeout)
@@ -152,6 +156,12 @@ def test_every_attempt_is_listed_and_no_key_told(
     travelled = pickle.loads(pickle.dumps(error))
     assert [a.reason for a in travelled.attempts] == [a.reason for a in error.attempts]
     assert "sk-secret" not in str(error) + repr(error) + str(pickle.dumps(error))
+
+
+def test_what_a_provider_quotes_is_not_quoted_again(client: SwitchyardClient) -> None:
+    with pytest.raises(AllAttemptsFailed) as caught:
+        client.call("trader", ask_with_key_in_text)
+    assert "sk-secret" not in f"{caught.value} {caught.value!r} {caught.value.attempts!r}"
 
 
 def test_a_dead_primary_costs_nothing_the_second_time(
