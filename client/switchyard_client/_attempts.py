@@ -129,9 +129,11 @@ class Attempt:
         another step would start the answer again. Its usage is recorded at its end, as far as
         the chunks tell (OpenAI's do with `stream_options={"include_usage": True}`).
         """
-        if isinstance(chunks, AsyncIterable):
+        if not isinstance(chunks, AsyncIterable):
+            return self._pass_on(chunks)
+        if not isinstance(chunks, Iterable):
             return self._pass_on_async(chunks)
-        return self._pass_on(chunks)
+        return _Either(self._pass_on(chunks), self._pass_on_async(chunks))
 
     def __enter__(self) -> Self:
         if self._entered:
@@ -231,6 +233,20 @@ class Attempt:
             now - self._began,
             error,
         )
+
+
+class _Either(AsyncIterator[Chunk], Iterator[Chunk]):
+    """For streams that can be read in both ways, as LiteLLM's: the reader chooses."""
+
+    def __init__(self, chunks: Iterator[Chunk], async_chunks: AsyncIterator[Chunk]) -> None:
+        self._chunks = chunks
+        self._async_chunks = async_chunks
+
+    def __next__(self) -> Chunk:
+        return next(self._chunks)
+
+    async def __anext__(self) -> Chunk:
+        return await anext(self._async_chunks)
 
 
 class Chain:

@@ -354,3 +354,25 @@ def test_an_async_stream(client: SwitchyardClient) -> None:
         return got
 
     assert asyncio.run(main()) == ["from 0", "from 1", "Hel", "lo"]
+
+
+class BothWays:
+    """A stream like LiteLLM's: one class for both kinds of readers."""
+
+    def __iter__(self) -> Iterator[str]:
+        yield "sync"
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        yield "async"
+
+
+def test_a_stream_that_can_be_read_both_ways(client: SwitchyardClient) -> None:
+    async def read(attempt: Attempt) -> list[str]:
+        return [chunk async for chunk in attempt.streaming(BothWays())]
+
+    read_by_loop: list[str] = []
+    for attempt in client.attempts("trader"):
+        with attempt:
+            read_by_loop += list(attempt.streaming(BothWays()))  # type: ignore[arg-type]
+            read_by_loop += asyncio.run(read(attempt))
+    assert read_by_loop == ["sync", "async"]
