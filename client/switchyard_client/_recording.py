@@ -40,8 +40,10 @@ def _values(counts: Counts, reply: object) -> dict[str, Any]:
     tier = _text(field(field(reply, "usage"), "service_tier")) or _text(
         field(reply, "service_tier")
     )
+    # LangChain puts it one level down.
+    model = field(reply, "model") or field(field(reply, "response_metadata"), "model_name")
     return counts | {
-        "response_model": _text(field(reply, "model")),
+        "response_model": _text(model),
         "service_tier": tier,
         "processing": tier if tier in DISCOUNTED else None,
     }

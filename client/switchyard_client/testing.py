@@ -352,7 +352,8 @@ def _task_json(task: AgentTask) -> dict[str, Any]:
 
 
 def _step(**values: Any) -> LLMStep:
-    return LLMStep(**_step_values(**values))
+    defaults = {"provider": "openai", "model": "test-model"}
+    return LLMStep(**_step_values(**(defaults | values)))
 
 
 def _step_values(**values: Any) -> dict[str, Any]:

@@ -83,6 +83,16 @@ def test_an_answer_is_reported(server: FaultServer, client: SwitchyardClient) ->
     assert "secret words" not in str(server.usage)
 
 
+def test_langchain_names_the_model_one_level_down(
+    server: FaultServer, client: SwitchyardClient
+) -> None:
+    usage = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}
+    message = {"usage_metadata": usage, "response_metadata": {"model_name": "gpt-4.1-2025"}}
+    client.call("trader", lambda attempt: message)
+    [event] = events(server)
+    assert (event["response_model"], event["input_tokens"]) == ("gpt-4.1-2025", 3)
+
+
 def test_who_failed_and_who_answered(server: FaultServer, client: SwitchyardClient) -> None:
     for attempt in client.attempts("trader"):
         with attempt:

@@ -63,6 +63,12 @@ def test_a_change_is_there_when_the_method_returns(
     assert config.fallbacks == ()
 
 
+def test_everything_has_a_default(data: TestData, client: SwitchyardClient) -> None:
+    data.agent("plain", fallbacks=[{}])
+    config = client.get_agent_config("plain")
+    assert {(step.provider, step.model) for step in config.steps} == {("openai", "test-model")}
+
+
 def test_new_and_deleted_agents(data: TestData, client: SwitchyardClient) -> None:
     assert client.get_agent_config("new").source == "built_in"
     data.agent("default", model="small", is_default=True)
