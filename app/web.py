@@ -1,7 +1,7 @@
 """What every HTTP request gets: an id, a snapshot or a session, size limits, safe headers."""
 
+import random
 import re
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -66,7 +66,7 @@ def init_app(app: Flask) -> None:
 
 def _begin() -> None:
     given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+    g.request_id = given if _REQUEST_ID.match(given) else f"{random.getrandbits(128):032x}"
     set_actor("anonymous")
     if request.method in {"GET", "HEAD"} and request.endpoint not in _NO_SNAPSHOT:
         read_first()

@@ -38,6 +38,7 @@ def init_app(app: Flask) -> None:
     # The gate knows the roles. Principal would load the user on every request, static files and
     # sockets too, outside the snapshot that a read gets.
     security.principal.identity_loaders.clear()
+    app.before_request_funcs[None].remove(security.principal._on_before_request)
     views: dict[str, Any] = app.view_functions
     views["security.login"] = _throttled(views["security.login"])
 

@@ -20,4 +20,4 @@ class PeopleSessions(SecureCookieSessionInterface):
         if session or session.modified:
             super().save_session(app, session, response)
         elif session.accessed:
-            response.vary.add("Cookie")
+            response.headers.add("Vary", "Cookie")
