@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.pool import PoolProxiedConnection
 from werkzeug.test import TestResponse
 
 from app.accounts import services as accounts
@@ -20,6 +21,7 @@ from app.agents import halt
 from app.core.clock import utcnow
 from app.core.crypto import Secret
 from app.core.db import commit, db
+from app.core.read_now import Reader
 from app.providers.models import Provider, ValidationStatus
 from tests.conftest import ADMIN_TOKEN, Api, close_app, make_app
 from tests.contract.conftest import MakeToken, MakeUser
@@ -30,7 +32,7 @@ KEY = "sk-canary-first"
 
 
 @dataclass
-class Reader:
+class Agent:
     """Another process, with a token of a running agent's."""
 
     http: FlaskClient
@@ -49,11 +51,11 @@ def other_app(database_url: str, redis: RedisServer) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def read(api: Api, other_app: Flask, make_token: MakeToken) -> Reader:
+def read(api: Api, other_app: Flask, make_token: MakeToken) -> Agent:
     """Reads the agent ``desk`` in another process, whose cache is warm."""
     agent = {"agent_id": "desk", "name": "Desk", "llm_provider": "openai", "llm_model": "first"}
     assert api("POST", "/agents", agent | {"llm_api_key": KEY}).status_code == 201
-    reader = Reader(other_app.test_client(), make_token("config:read", "secrets:read"))
+    reader = Agent(other_app.test_client(), make_token("config:read", "secrets:read"))
     for _ in range(2):
         assert reader().json["llm_model"] == "first"
     return reader
@@ -137,7 +139,7 @@ DOORS = [
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__.strip("_"))
 def test_no_read_is_older_than_the_last_save_by_any_door(
-    read: Reader, app: Flask, api: Api, door: Callable[[Flask, Api], None]
+    read: Agent, app: Flask, api: Api, door: Callable[[Flask, Api], None]
 ) -> None:
     before = read()
     synced = read("/sync")
@@ -155,7 +157,7 @@ def _content(answer: TestResponse) -> dict[str, Any]:
     return {name: value for name, value in answer.json.items() if not name.endswith("rev")}
 
 
-def test_what_is_known_is_not_sent_again(read: Reader) -> None:
+def test_what_is_known_is_not_sent_again(read: Agent) -> None:
     for path in ("/agents/desk/llm", "/sync"):
         first = read(path)
         again = read(path, **{"If-None-Match": first.headers["ETag"]})
@@ -165,25 +167,25 @@ def test_what_is_known_is_not_sent_again(read: Reader) -> None:
         assert read(path, **{"If-None-Match": '"other"'}).json == first.json
 
 
-def test_each_caller_gets_their_own(read: Reader, make_token: MakeToken) -> None:
+def test_each_caller_gets_their_own(read: Agent, make_token: MakeToken) -> None:
     assert read().json["llm_api_key"] == KEY
-    keyless = Reader(read.http, make_token("config:read"))
+    keyless = Agent(read.http, make_token("config:read"))
     assert keyless().json["llm_api_key"] is None
     known = {"If-None-Match": read().headers["ETag"]}
     assert keyless(**known).status_code == 200
-    bound = Reader(read.http, make_token("config:read", agents=["other"]))
+    bound = Agent(read.http, make_token("config:read", agents=["other"]))
     assert bound().status_code == 403
     assert bound("/agents/other/llm").json["source"] == "default"
 
 
-def test_a_revoked_token_is_refused_at_once(read: Reader, api: Api) -> None:
+def test_a_revoked_token_is_refused_at_once(read: Agent, api: Api) -> None:
     (token,) = (t for t in api("GET", "/tokens").json["tokens"] if t["name"] == "a test's")
     assert api("DELETE", f"/tokens/{token['id']}").status_code == 200
     assert read().status_code == 401
     assert read("/sync").status_code == 401
 
 
-def test_narrower_rights_count_at_once(read: Reader, api: Api) -> None:
+def test_narrower_rights_count_at_once(read: Agent, api: Api) -> None:
     (token,) = (t for t in api("GET", "/tokens").json["tokens"] if t["name"] == "a test's")
     api("PATCH", f"/tokens/{token['id']}", {"scopes": ["config:read"]})
     assert read().json["llm_api_key"] is None
@@ -192,10 +194,10 @@ def test_narrower_rights_count_at_once(read: Reader, api: Api) -> None:
 
 
 def test_the_token_of_a_deactivated_owner_is_refused_at_once(
-    read: Reader, app: Flask, make_token: MakeToken, make_user: MakeUser
+    read: Agent, app: Flask, make_token: MakeToken, make_user: MakeUser
 ) -> None:
     owner = make_user("owner@example.com")
-    theirs = Reader(read.http, make_token("config:read", user_id=owner))
+    theirs = Agent(read.http, make_token("config:read", user_id=owner))
     assert theirs().status_code == 200
     with app.app_context():
         accounts.update_user(owner, {"active": False})
@@ -203,10 +205,10 @@ def test_the_token_of_a_deactivated_owner_is_refused_at_once(
 
 
 def test_an_expired_token_is_refused_though_nothing_changed(
-    read: Reader, make_token: MakeToken, monkeypatch: pytest.MonkeyPatch
+    read: Agent, make_token: MakeToken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expires_at = utcnow() + timedelta(minutes=5)
-    theirs = Reader(read.http, make_token("config:read", expires_at=expires_at))
+    theirs = Agent(read.http, make_token("config:read", expires_at=expires_at))
     assert theirs().status_code == 200
     for module in ("gate", "models"):
         monkeypatch.setattr(f"app.accounts.{module}.utcnow", lambda: expires_at)
@@ -214,7 +216,7 @@ def test_an_expired_token_is_refused_though_nothing_changed(
 
 
 def test_a_token_ended_behind_the_trackers_back_is_refused_within_a_second(
-    read: Reader, app: Flask
+    read: Agent, app: Flask
 ) -> None:
     with app.app_context(), db.engine.begin() as connection:
         connection.execute(sa.update(ApiToken.__table__).values(revoked_at=utcnow()))
@@ -222,12 +224,13 @@ def test_a_token_ended_behind_the_trackers_back_is_refused_within_a_second(
 
 
 def test_a_database_that_is_away_is_a_clear_answer(
-    read: Reader, other_app: Flask, monkeypatch: pytest.MonkeyPatch
+    read: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_args: Any) -> None:
-        raise other_app.extensions["switchyard_read_now"].dialect.loaded_dbapi.OperationalError
+    def refuse(self: Reader, connection: PoolProxiedConnection, _statement: str) -> None:
+        connection.close()
+        raise self._away
 
-    monkeypatch.setattr("app.core.read_now._read", refuse)
+    monkeypatch.setattr(Reader, "_read", refuse)
     answer = read()
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert ADMIN_TOKEN not in answer.text
