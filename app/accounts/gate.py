@@ -108,9 +108,9 @@ class _Known(NamedTuple):
 
 def state_at_start() -> State:
     """Where the configuration stood when this request was let in, read once."""
-    if "state" not in g:
-        g.state = peek_state()
-    state: State = g.state
+    state: State | None = g.get("state")
+    if state is None:
+        state = g.state = peek_state()
     return state
 
 
@@ -168,10 +168,10 @@ def _find_caller(value: str) -> Caller | None:
 
 def current_caller() -> Caller:
     """The caller of this request, found out once."""
-    if "caller" not in g:
-        g.caller = authenticate()
-        set_actor(g.caller.actor)
-    caller: Caller = g.caller
+    caller: Caller | None = g.get("caller")
+    if caller is None:
+        caller = g.caller = authenticate()
+        set_actor(caller.actor)
     return caller
 
 
