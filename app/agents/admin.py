@@ -26,9 +26,10 @@ from app.admin.fields import (
     key_payload,
 )
 from app.agents import halt, services
+from app.agents.chain_schemas import LLMConfigItem
 from app.agents.halt_admin import ask_and_halt, halt_state
 from app.agents.models import Agent
-from app.agents.schemas import AgentIn, AgentPatch, LLMConfigItem
+from app.agents.schemas import AgentIn, AgentPatch
 from app.core.errors import NotFound
 from app.providers.models import Provider
 from app.providers.services import list_providers

@@ -8,8 +8,7 @@ from flask.views import MethodView
 from app.accounts.gate import Permission, current_caller, requires
 from app.agents import chain
 from app.agents.answers import visible_agent
-from app.agents.models import Agent, LLMConfig
-from app.agents.schemas import (
+from app.agents.chain_schemas import (
     BulkIn,
     BulkOut,
     ChainIn,
@@ -20,6 +19,7 @@ from app.agents.schemas import (
     dump_chain,
     dump_step,
 )
+from app.agents.models import Agent, LLMConfig
 from app.core.db import read_on
 from app.core.errors import NotFound
 from app.core.rest import MAX_ID, Blueprint, expected_version, with_etag

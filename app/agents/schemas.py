@@ -1,11 +1,12 @@
-"""The wire shape of agents and their chains, and the only place that reveals a key."""
+"""The wire shape of agents, in every form, and the only place that reveals a key."""
 
 from typing import Any
 
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.agents.fields import Price, Slug
+from app.agents.chain_schemas import StepFields, dump_parameters, dump_prices
+from app.agents.fields import Slug
 from app.agents.models import Agent, GlobalHalt, LLMConfig
 from app.agents.resolution import Resolved, effective_endpoint, effective_key, find_halt
 from app.agents.spelling import to_flat
@@ -14,30 +15,8 @@ from app.core.rest import MAX_ID, Flag, HttpUrl, Number, PageArgs, Schema, Text,
 from app.providers.keys import EffectiveKey, environment_key
 from app.providers.models import Provider, ValidationStatus
 
-PRICES = (
-    "cost_per_1k_input_tokens",
-    "cost_per_1k_output_tokens",
-    "cost_per_1k_cached_input_tokens",
-    "cost_per_1k_reasoning_tokens",
-)
 CURRENCY = "USD"
 MAX_TEXT = 200_000  # characters of a prompt
-MAX_STEPS = 50  # of one chain
-MAX_BULK = 1000  # agents of one bulk edit
-
-
-class StepFields(Schema):
-    """The step form: one step of a chain as it is written. Only the sent fields change."""
-
-    provider = Text(min_length=1, max_length=128)
-    provider_id = WholeNumber(low=1, high=MAX_ID)
-    model_name = Text(min_length=1, max_length=256)
-    endpoint = HttpUrl(allow_none=True)
-    api_key = Text(min_length=1, max_length=4096, allow_none=True, load_only=True)
-    timeout = WholeNumber(low=1, high=300, allow_none=True)
-    temperature = Number(low=0, high=2, allow_none=True)
-    top_p = Number(low=0, high=1, allow_none=True)
-    max_tokens = WholeNumber(low=1, high=128_000, allow_none=True)
 
 
 class FlatFields(Schema):
@@ -104,71 +83,6 @@ class AgentIn(AgentPatch):
 
     agent_id = Slug(allow_none=True)
     name = Text(min_length=1, max_length=128, required=True)
-
-
-class LLMConfigFields(StepFields):
-    """A step of its own endpoint: prices, metadata and the switch as well."""
-
-    enabled = Flag()
-    metadata_ = fields.Dict(keys=fields.String(), data_key="metadata")
-    cost_per_1k_input_tokens = Price(allow_none=True)
-    cost_per_1k_output_tokens = Price(allow_none=True)
-    cost_per_1k_cached_input_tokens = Price(allow_none=True)
-    cost_per_1k_reasoning_tokens = Price(allow_none=True)
-
-
-class LLMConfigIn(LLMConfigFields):
-    """What appends a step; the fallback pair is shorthand for a second one."""
-
-    fallback_provider = Text(min_length=1, max_length=128, load_default=None)
-    fallback_model = Text(min_length=1, max_length=256, load_default=None)
-
-
-class LLMConfigItem(LLMConfigFields):
-    """One step of a chain that is replaced as a whole; ``id`` says which one it was before."""
-
-    id = WholeNumber(low=1, allow_none=True)
-
-
-class ChainIn(Schema):
-    """What replaces a chain."""
-
-    llm_configs = fields.List(
-        fields.Nested(LLMConfigItem), required=True, validate=validate.Length(max=MAX_STEPS)
-    )
-
-
-class BulkIn(Schema):
-    """Row A11."""
-
-    agent_ids = fields.List(Slug(), required=True, validate=validate.Length(1, MAX_BULK))
-    config = fields.Nested(LLMConfigFields, required=True)
-
-
-class BulkOut(Schema):
-    """Whose step 0 was replaced."""
-
-    agent_ids = fields.List(fields.String())
-    total = fields.Integer()
-    warnings = fields.List(fields.String())
-
-
-class LLMConfigOut(LLMConfigFields):
-    """A step as it is read."""
-
-    id = fields.Integer()
-    position = fields.Integer()
-    provider_name = fields.String()
-    api_key_set = fields.Boolean()
-    fallback_provider = fields.String(allow_none=True)
-    fallback_model = fields.String(allow_none=True)
-
-
-class LLMConfigList(Schema):
-    """An agent's chain."""
-
-    llm_configs = fields.List(fields.Nested(LLMConfigOut))
-    total = fields.Integer()
 
 
 class ProviderBrief(Schema):
@@ -336,32 +250,6 @@ def dump_agent(
     return body | ({"warnings": warnings} if warnings else {})
 
 
-def dump_chain(agent: Agent) -> list[dict[str, Any]]:
-    """Row A10: the steps, each naming the next enabled one as its fallback."""
-    return [dump_step(step) for step in agent.llm_configs]
-
-
-def dump_step(step: LLMConfig) -> dict[str, Any]:
-    """One step in the step form."""
-    later = (s for s in step.agent.llm_configs if s.position > step.position and s.enabled)
-    fallback = next(later, None)
-    return {
-        "id": step.id,
-        "position": step.position,
-        "provider": step.provider.type,
-        "provider_id": step.provider_id,
-        "provider_name": step.provider.name,
-        "endpoint": step.endpoint,
-        "api_key_set": step.api_key_set,
-        **_parameters(step),
-        "enabled": step.enabled,
-        "metadata": step.metadata_,
-        **_prices(step),
-        "fallback_provider": fallback.provider.type if fallback else None,
-        "fallback_model": fallback.model_name if fallback else None,
-    }
-
-
 def dump_resolved(resolved: Resolved, *, epoch: str, rev: int, reveal: bool) -> dict[str, Any]:
     """Row A8; ``reveal`` puts the keys in."""
     first, *rest = [_dump_resolved_step(step, reveal) for step in resolved.steps]
@@ -386,11 +274,11 @@ def _dump_resolved_step(step: LLMConfig, reveal: bool) -> dict[str, Any]:
     return {
         **to_flat({"provider": step.provider.type, "endpoint": effective_endpoint(step)}),
         "llm_provider_name": step.provider.name,
-        **to_flat(_parameters(step)),
+        **to_flat(dump_parameters(step)),
         **to_flat({"api_key": reveal_key(key) if reveal else None}),
         "llm_api_key_id": key.key_id if key else None,
         "provider_status": step.provider.settled_status.value,
-        "prices": {"currency": CURRENCY, **_prices(step)},
+        "prices": {"currency": CURRENCY, **dump_prices(step)},
         "metadata": step.metadata_,
     }
 
@@ -408,7 +296,7 @@ def _dump_flat_step(step: LLMConfig) -> dict[str, Any]:
     return {
         **to_flat({"provider": step.provider.type, "endpoint": effective_endpoint(step)}),
         "llm_provider_name": step.provider.name,
-        **to_flat(_parameters(step)),
+        **to_flat(dump_parameters(step)),
         "llm_api_key_set": effective_key(step, environment_key) is not None,
         "provider": _provider_brief(step.provider),
     }
@@ -429,16 +317,6 @@ def _dump_task(assignment: Any) -> dict[str, Any]:
         "name": assignment.task.name,
         "is_active": assignment.is_active,
     }
-
-
-def _parameters(step: LLMConfig) -> dict[str, Any]:
-    names = ("model_name", "timeout", "temperature", "top_p", "max_tokens")
-    return {name: getattr(step, name) for name in names}
-
-
-def _prices(step: LLMConfig) -> dict[str, str | None]:
-    amounts = {name: getattr(step, name) for name in PRICES}
-    return {name: None if a is None else format(a, "f") for name, a in amounts.items()}
 
 
 _NO_STEP = {

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from app.accounts.models import User
 from app.agents import services
 from app.agents.chain import CLEARED_TO
+from app.agents.chain_schemas import PRICES
 from app.agents.models import Agent, LLMConfig, SpeechConfig
-from app.agents.schemas import PRICES
 from app.agents.speech import FIELD_OF
 from app.changes.models import Change, Operation
 from app.changes.services import Past, find_past, history_query

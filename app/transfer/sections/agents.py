@@ -12,9 +12,10 @@ from app.accounts.models import User
 from app.accounts.services import find_user
 from app.agents import services
 from app.agents.chain import CLEARED_TO
+from app.agents.chain_schemas import MAX_STEPS, PRICES, LLMConfigFields
 from app.agents.fields import Slug
 from app.agents.models import Agent, LLMConfig
-from app.agents.schemas import MAX_STEPS, MAX_TEXT, PRICES, LLMConfigFields
+from app.agents.schemas import MAX_TEXT
 from app.agents.speech import FIELD_OF, find_speech
 from app.core.db import db
 from app.core.errors import Invalid
