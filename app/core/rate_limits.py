@@ -112,5 +112,6 @@ def init_app(app: Flask) -> None:
 
 def check_rate(setting: str, caller: str) -> None:
     """Count a request of ``caller`` under a setting's rate. Raises TooManyRequests."""
-    limiter: RateLimiter = current_app.extensions["rate_limiter"]
-    limiter.hit(setting, current_app.config[setting], caller)
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    limiter: RateLimiter = app.extensions["rate_limiter"]
+    limiter.hit(setting, app.config[setting], caller)

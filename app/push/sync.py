@@ -69,7 +69,6 @@ def get_sync(args: dict[str, Any]) -> Response:
 
 def _finish(response: Response, etag: str) -> Response:
     response.set_etag(etag, weak=True)
-    response.headers["Cache-Control"] = "no-store"
     return response
 
 
