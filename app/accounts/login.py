@@ -36,12 +36,8 @@ def init_app(app: Flask) -> None:
     app.session_interface = PeopleSessions()
     security.init_app(app, SQLAlchemyUserDatastore(db, User, RoleMixin))
     # The gate knows the roles. Principal would load the user on every request, static files and
-    # sockets too, outside the snapshot that a read gets; and who is to be remembered, only signing
-    # in and out decide.
-    app.before_request_funcs[None].remove(security.principal._on_before_request)
-    remember = app.login_manager._update_remember_cookie  # type: ignore[attr-defined]
-    app.after_request_funcs[None].remove(remember)
-    app.after_request_funcs.setdefault("security", []).append(remember)
+    # sockets too, outside the snapshot that a read gets.
+    security.principal.identity_loaders.clear()
     views: dict[str, Any] = app.view_functions
     views["security.login"] = _throttled(views["security.login"])
 

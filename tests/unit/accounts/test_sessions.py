@@ -5,7 +5,7 @@ from flask import Flask, session
 from flask.testing import FlaskClient
 
 from app.accounts.sessions import PeopleSessions
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ADMIN_TOKEN
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD
 
 
 @pytest.fixture
@@ -46,7 +46,6 @@ def test_a_forged_cookie_is_no_session(http: FlaskClient) -> None:
 
 
 def test_who_asks_to_be_remembered_is(app: Flask) -> None:
-    """Flask-Login's hook runs where people sign in, and nowhere else."""
     app.config["WTF_CSRF_ENABLED"] = False
     http = app.test_client()
     form = {"email": ADMIN_EMAIL, "password": ADMIN_PASSWORD, "remember": "y"}
@@ -57,16 +56,3 @@ def test_who_asks_to_be_remembered_is(app: Flask) -> None:
     http.post("/logout")
     assert http.get_cookie("remember_token") is None
     assert http.get("/api/agents").status_code == 401
-
-
-def test_programs_and_static_files_do_not_depend_on_cookies(http_of_app: FlaskClient) -> None:
-    bearer = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
-    for path, headers in (("/api/agents", bearer), ("/healthz", {})):
-        answer = http_of_app.get(path, headers=headers)
-        assert answer.status_code == 200
-        assert "Vary" not in answer.headers
-
-
-@pytest.fixture
-def http_of_app(app: Flask) -> FlaskClient:
-    return app.test_client()
