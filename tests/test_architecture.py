@@ -14,17 +14,18 @@ from tests.support.servers import server_env
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Whom a domain may look at. `prices`, `tasks` and `usage` have their place before they exist.
+# Whom a domain may look at.
 BELOW = {
     "core": set(),
     "changes": {"core"},
     "accounts": {"core", "changes"},
+    "webhooks": {"core", "changes", "accounts"},
     "providers": {"core", "changes", "accounts"},
-    "health": {"core", "changes", "accounts", "providers"},
+    "health": {"core", "changes", "accounts", "webhooks", "providers"},
     "prices": {"core", "changes", "accounts", "providers"},
     "agents": {"core", "changes", "accounts", "providers", "prices"},
     "tasks": {"core", "changes", "accounts", "providers", "prices", "agents"},
-    "usage": {"core", "changes", "accounts", "providers", "prices", "agents"},
+    "usage": {"core", "changes", "accounts", "webhooks", "providers", "prices", "agents"},
 }
 ABOVE_ALL = {"push", "pages", "transfer"}
 FURNITURE = {"settings", "extensions"}
