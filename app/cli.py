@@ -11,6 +11,7 @@ from app.accounts.models import Role, Scope
 from app.agents import halt
 from app.core import keys
 from app.core.commands import AS_JSON, Command, Group
+from app.providers import services as providers
 from app.transfer.cli import config_group
 from app.transfer.seed import seed, seed_missing_configs
 
@@ -59,6 +60,7 @@ def setup_command(as_json: bool) -> None:
     flask_migrate.upgrade()
     crypto_state = keys.check_canary()
     made = seed()
+    providers.note_environment_keys()
     config = current_app.config
     admin, password = accounts.ensure_admin(config["ADMIN_EMAIL"], config["ADMIN_PASSWORD"])
     if config["ADMIN_TOKEN"]:

@@ -54,6 +54,8 @@ class Provider(HoldsKey, TrackedRoot, Base):
         text_enum(ValidationStatus, "settled_status"), default=ValidationStatus.PENDING
     )
     """``validation_status`` without its comings and goings: what clients are told."""
+    environment_key_id: Mapped[str | None] = settled(sa.String(32), default=None)
+    """The server's own key for the type as it was at the last start, where that one is used."""
     last_checked_at: Mapped[datetime | None] = mapped_column(default=None)
     latency_ms: Mapped[int | None] = mapped_column(default=None)
     last_error: Mapped[str | None] = mapped_column(sa.String(500), default=None)

@@ -11,6 +11,7 @@ from app.core.errors import Conflict, Invalid, NotFound
 from app.core.jobs import nudge_after_commit
 from app.core.versions import check_version
 from app.providers.adapters import get_adapter, list_types
+from app.providers.keys import environment_key
 from app.providers.models import Capability, Provider, ValidationStatus
 
 CHECK_JOB = "health.check"
@@ -155,6 +156,26 @@ def used_by(provider: Provider, at_most: int | None = None) -> list[str]:
     """
     rows = (row for row in referrers(provider, at_most) if isinstance(row, Tracked))
     return sorted({row.root.root_name for row in rows})
+
+
+def note_environment_keys() -> list[str]:
+    """Make a key that changed in the server's environment a change that clients hear of.
+
+    Returns the names of the providers that use such a key. Commits.
+    """
+    query = sa.select(Provider).order_by(Provider.id).with_for_update()
+    changed = [provider for provider in db.session.scalars(query) if _note_key(provider)]
+    commit()
+    return [provider.name for provider in changed]
+
+
+def _note_key(provider: Provider) -> bool:
+    found = None if provider.api_key_set else environment_key(provider.type)
+    key_id = found.key_id if found else None
+    if provider.environment_key_id == key_id:
+        return False
+    provider.environment_key_id = key_id
+    return True
 
 
 def type_choices(capability: Capability = Capability.LLM) -> list[tuple[str, str]]:

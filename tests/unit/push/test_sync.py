@@ -234,3 +234,25 @@ def test_more_than_the_push_may_carry_still_comes_as_changes(app: Flask, api: Ap
     assert (body["intent"], len(body["items"])) == ("changes", 55)
     with app.app_context():
         assert db.session.scalar(sa.select(sa.func.count()).select_from(User)) == 1
+
+
+def test_a_key_that_changed_in_the_environment_is_told_after_the_next_start(
+    app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def restart(key: str) -> None:
+        monkeypatch.setenv("MISTRAL_API_KEY", key)
+        result = app.test_cli_runner().invoke(args=["setup", "--json"])
+        assert result.exit_code == 0, result.output
+
+    make(api, "A", llm_provider="mistral", llm_api_key=None)
+    make(api, "B")
+    reader = token(app, READ, SECRETS)
+    restart("first-environment-key")
+    known = ask(api, reader)
+    restart("first-environment-key")
+    assert follow(api, known, reader)["intent"] == "none"
+    restart("second-environment-key")
+    told = follow(api, known, reader)
+    assert told["intent"] == "changes"
+    assert slugs(told) == ["a"]
+    assert told["items"][0]["config"]["llm_api_key"] == "second-environment-key"
