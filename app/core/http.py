@@ -92,12 +92,22 @@ class Outbound:
 
     def get(self, url: str, headers: Mapping[str, str] | None = None) -> Answer:
         """GET, whatever the status and the body. Never raises for the other side's fault."""
+        return self._ask("GET", url, headers or {})
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str] | None = None) -> Answer:
+        """POST these bytes; the answer as of ``get``. ``headers`` name their content type."""
+        return self._ask("POST", url, headers or {}, body)
+
+    def _ask(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> Answer:
         if problem := check_url_syntax(url.partition("?")[0]):
             return Answer(error=f"The URL will not do. {problem}")
         exchange = _Exchange(self._policy, self._resolve, self.deadline)
         try:
             with exchange:
-                return _get(exchange, url, headers or {})
+                request = requests.Request(method, url, {**_FIXED_HEADERS, **headers}, data=body)
+                return _send(exchange, request)
         except _Failed as failure:
             return Answer(error=str(failure))
         except (requests.RequestException, HTTPError, OSError, UnicodeError) as error:
@@ -241,9 +251,8 @@ def _tls_context() -> ssl.SSLContext:
     return context
 
 
-def _get(exchange: _Exchange, url: str, headers: Mapping[str, str]) -> Answer:
+def _send(exchange: _Exchange, request: requests.Request) -> Answer:
     with _session(exchange) as session:
-        request = requests.Request("GET", url, headers={**_FIXED_HEADERS, **headers})
         response = session.send(
             session.prepare_request(request), stream=True, timeout=exchange.seconds
         )

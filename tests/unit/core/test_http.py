@@ -47,6 +47,18 @@ def test_a_listed_address_answers(provider: LoopbackProvider, outbound: Outbound
     assert seen["user-agent"] == "Switchyard"
 
 
+def test_a_body_is_posted_as_it_is(provider: LoopbackProvider, outbound: Outbound) -> None:
+    provider.answer_status(204)
+    answer = outbound.post(
+        provider.openai_url, b'{"a":  1}', {"Content-Type": "application/json", "x-own": "1"}
+    )
+
+    assert (answer.status, answer.error) == (204, None)
+    (seen,) = provider.requests
+    assert (seen.method, seen.body) == ("POST", b'{"a":  1}')
+    assert (seen.headers["content-type"], seen.headers["x-own"]) == ("application/json", "1")
+
+
 class Listener:
     """Counts connections on the loopback, IPv4 and IPv6, and answers none."""
 
