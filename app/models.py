@@ -5,6 +5,7 @@ from app.agents.models import Agent, GlobalHalt, LLMConfig, SpeechConfig
 from app.changes.models import Change, ConfigState
 from app.core.models import EncryptionCanary
 from app.health.models import ProviderCheck
+from app.prices.models import Price
 from app.providers.models import Provider
 from app.push.models import Client
 from app.tasks.models import Assignment, Task
@@ -19,6 +20,7 @@ __all__ = [
     "EncryptionCanary",
     "GlobalHalt",
     "LLMConfig",
+    "Price",
     "Provider",
     "ProviderCheck",
     "SpeechConfig",
