@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 from ._errors import InvalidAnswer
 from ._frozen import EMPTY, FrozenDict, freeze, thaw
 from ._models import AgentConfig
+from ._response_models import response_model
 from ._secret import MASK, Secret
 from ._wire import Json, Malformed, optional_text, require_object, text
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from ._async import AsyncSwitchyardClient
     from ._client import SwitchyardClient
 
@@ -109,6 +112,15 @@ class Agent:
         voice: Voice = self._client._detail(self.agent_id, Part.VOICE)
         return voice.stt
 
+    def response_model(self, task: str) -> "type[BaseModel]":
+        """A Pydantic model of what the agent answers to a task, made from its schema.
+
+        The same class for as long as the schema is the same. Needs the extra `[pydantic]`
+        (ConfigurationError). Raises KeyError for a task that the agent does not have, and
+        ValueError for one whose answers have no schema.
+        """
+        return _model_of(self.tasks, self.agent_id, task)
+
     def __repr__(self) -> str:
         return f"<Agent {self.agent_id}>"
 
@@ -145,6 +157,10 @@ class AsyncAgent:
         """How it listens; None where nothing is configured."""
         return self._side("stt")
 
+    async def response_model(self, task: str) -> "type[BaseModel]":
+        """A Pydantic model of what the agent answers to a task; see `Agent.response_model`."""
+        return _model_of(await self.tasks, self.agent_id, task)
+
     async def _side(self, side: str) -> SpeechConfig | None:
         voice = await self._client._detail(self.agent_id, Part.VOICE)
         found: SpeechConfig | None = getattr(voice, side)
@@ -152,6 +168,15 @@ class AsyncAgent:
 
     def __repr__(self) -> str:
         return f"<AsyncAgent {self.agent_id}>"
+
+
+def _model_of(tasks: Mapping[str, AgentTask], agent_id: str, name: str) -> "type[BaseModel]":
+    task = tasks.get(name)
+    if task is None:
+        raise KeyError(f"agent {agent_id} has no task {name!r}, only {sorted(tasks)}")
+    if task.response_schema is None:
+        raise ValueError(f"task {name!r} has no response schema")
+    return response_model(name, task.response_schema)
 
 
 def parse_part(part: Part, data: Json) -> Prompts | Mapping[str, AgentTask] | Voice:

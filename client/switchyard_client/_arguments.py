@@ -1,8 +1,21 @@
 """What callers hand in, checked: errors name the argument and the way out."""
 
+import os
 from urllib.parse import urlsplit
 
 from ._errors import ConfigurationError
+
+_ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+def checked_switch(name: str, chosen: bool | None, *, default: bool) -> bool:
+    """What was chosen, else what the environment variable says, else the default."""
+    word = os.environ.get(name, "").strip().lower()
+    if chosen is not None or not word:
+        return default if chosen is None else chosen
+    if word not in _ON + _OFF:
+        raise ConfigurationError(f"{name} must be true or false, not {word!r}")
+    return word in _ON
 
 
 def check_agent_id(agent_id: str) -> None:

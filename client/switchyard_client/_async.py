@@ -17,7 +17,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack, cast
 
 from ._agents import AsyncAgent, Part
 from ._arguments import check_agent_id
-from ._attempts import Attempt, Chain, check_deadline
+from ._attempts import Attempt, Chain, Fits, check_deadline
 from ._client import SwitchyardClient
 from ._landing import Landing
 from ._models import AgentConfig, Status
@@ -46,7 +46,17 @@ class AsyncSwitchyardClient:
 
     @_taking_what(SwitchyardClient.__init__)
     def __init__(self, *args: Any, **options: Any) -> None:
-        self._sync = SwitchyardClient(*args, **options)
+        self._wrap(SwitchyardClient(*args, **options))
+
+    @classmethod
+    def over(cls, client: SwitchyardClient) -> "AsyncSwitchyardClient":
+        """The asyncio face of a client that exists: both share memory, connection, cooldowns."""
+        face = cls.__new__(cls)
+        face._wrap(client)
+        return face
+
+    def _wrap(self, client: SwitchyardClient) -> None:
+        self._sync = client
         self._listeners: set[asyncio.Task[None]] = set()
         self._agents: weakref.WeakValueDictionary[str, AsyncAgent] = weakref.WeakValueDictionary()
 
@@ -123,7 +133,12 @@ class AsyncSwitchyardClient:
     # Calling
 
     def attempts(
-        self, agent_id: str, *, deadline: float | None = None, task: str | None = None
+        self,
+        agent_id: str,
+        *,
+        deadline: float | None = None,
+        task: str | None = None,
+        only: Fits | None = None,
     ) -> AsyncIterator[Attempt]:
         """The agent's chain, to be tried step by step until one answers.
 
@@ -136,10 +151,12 @@ class AsyncSwitchyardClient:
         the iteration begins, before any call.
         """
         check_deadline(deadline)
-        return _AsyncAttempts(lambda: self._chain(agent_id, deadline, task))
+        return _AsyncAttempts(lambda: self._chain(agent_id, deadline, task, only))
 
-    async def _chain(self, agent_id: str, deadline: float | None, task: str | None) -> Chain:
-        return self._sync._chain(await self.get_agent_config(agent_id), deadline, task)
+    async def _chain(
+        self, agent_id: str, deadline: float | None, task: str | None, only: Fits | None
+    ) -> Chain:
+        return self._sync._chain(await self.get_agent_config(agent_id), deadline, task, only)
 
     async def call(
         self,

@@ -11,7 +11,13 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
-from ._errors import AgentHalted, AllAttemptsFailed, BudgetBlocked, FailedAttempt
+from ._errors import (
+    AgentHalted,
+    AllAttemptsFailed,
+    BudgetBlocked,
+    ConfigurationError,
+    FailedAttempt,
+)
 from ._failover import Cooldowns
 from ._failures import Reason, StepFailure, classify, status_of
 from ._models import AgentConfig, LLMStep
@@ -22,6 +28,10 @@ from ._streams import carries_content
 from ._tokens import StreamedCounts, raw_counts
 
 Chunk = TypeVar("Chunk")
+
+Fits = Callable[[LLMStep], bool]
+
+BLOCKED = "blocked"
 
 
 class Attempt:
@@ -261,14 +271,18 @@ class Chain:
         *,
         deadline: float | None = None,
         task: str | None = None,
+        only: Fits | None = None,
+        enforce_budgets: bool = True,
     ) -> None:
-        refuse(config)
+        self._enforce_budgets = enforce_budgets
+        self._refuse(config)
         self._config = config
         self._cooldowns = cooldowns
         self._read = read
         self._submit = submit
         self._task = task
         self._ends = None if deadline is None else time.monotonic() + deadline
+        self._passed_over = self._unfit(only)
         self._tried: set[int] = set()
         self._failed: list[FailedAttempt] = []
         self._current: Attempt | None = None
@@ -278,14 +292,15 @@ class Chain:
         """The next attempt; None when the last one went through."""
         if self._current is not None and not self._note_failure(self._current):
             return None
-        refuse(self._read())  # the button may have been pressed during the last attempt
+        self._refuse(self._read())  # the button may have been pressed during the last attempt
         now = time.monotonic()
         remaining = None if self._ends is None else self._ends - now
         if remaining is not None and remaining <= 0 and self._failed:
             raise self._exhausted(deadline=True)
         pick = None
         if not self._last_resort:
-            pick = self._cooldowns.pick(self._config.steps, self._tried, now)
+            done = self._tried | self._passed_over
+            pick = self._cooldowns.pick(self._config.steps, done, now)
         if pick is None:
             raise self._exhausted()
         self._tried.add(pick.position)
@@ -293,6 +308,28 @@ class Chain:
         recorder = Recorder(self._config, pick.position, self._task, self._submit)
         self._current = Attempt(self._config, pick.position, self._cooldowns, remaining, recorder)
         return self._current
+
+    def _refuse(self, config: AgentConfig) -> None:
+        if config.halted:
+            raise AgentHalted(config.requested_agent_id, config.halted_reason)
+        if self._enforce_budgets and config.budget_state == BLOCKED:
+            raise BudgetBlocked(config.requested_agent_id)
+
+    def _unfit(self, only: Fits | None) -> set[int]:
+        """The positions that are not to be called: not the caller's, or no money is left."""
+        steps = list(enumerate(self._config.steps))
+        wanted = {position for position, step in steps if only is None or only(step)}
+        if not wanted:
+            agent_id = self._config.requested_agent_id
+            raise ConfigurationError(f"agent {agent_id} has no step that can be called this way")
+        spent = {
+            position
+            for position, step in steps
+            if self._enforce_budgets and step.provider_budget_state == BLOCKED
+        }
+        if not wanted - spent:
+            raise BudgetBlocked(self._config.requested_agent_id)
+        return {position for position, _ in steps} - (wanted - spent)
 
     def _note_failure(self, attempt: Attempt) -> bool:
         if not attempt._entered:
@@ -318,14 +355,6 @@ class Attempts(Iterator[Attempt]):
         if attempt is None:
             raise StopIteration
         return attempt
-
-
-def refuse(config: AgentConfig) -> None:
-    """Raise where no call may be made."""
-    if config.halted:
-        raise AgentHalted(config.requested_agent_id, config.halted_reason)
-    if config.budget_state == "blocked":
-        raise BudgetBlocked(config.requested_agent_id)
 
 
 def check_deadline(deadline: float | None) -> None:

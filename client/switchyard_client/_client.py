@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from ._agents import Agent, Part
-from ._arguments import check_agent_id, checked_token, checked_url
-from ._attempts import Attempt, Attempts, Chain, check_deadline
+from ._arguments import check_agent_id, checked_switch, checked_token, checked_url
+from ._attempts import Attempt, Attempts, Chain, Fits, check_deadline
 from ._cache import Cache, Change
 from ._details import Details, Inquiry
 from ._errors import ConfigurationError
@@ -58,6 +58,8 @@ class SwitchyardClient:
         timings: every wait, in seconds.
         transport: makes the object that talks to the server, in place of HTTP.
         autoconnect: False waits for `connect()` or the first read.
+        enforce_budgets: False makes `attempts` call whom a spent budget blocks; default
+            `SWITCHYARD_ENFORCE_BUDGETS`, else True.
 
     Raises ConfigurationError for arguments that can never work.
     """
@@ -76,6 +78,7 @@ class SwitchyardClient:
         timings: Timings | None = None,
         transport: Callable[[], Transport] | None = None,
         autoconnect: bool = True,
+        enforce_budgets: bool | None = None,
     ) -> None:
         url = checked_url(url or os.environ.get("SWITCHYARD_URL") or DEFAULT_URL)
         token = checked_token(token or os.environ.get("SWITCHYARD_TOKEN"))
@@ -93,6 +96,9 @@ class SwitchyardClient:
             disk=_disk_snapshot(snapshot_path, token),
         )
         self._url = url
+        self._enforce_budgets = checked_switch(
+            "SWITCHYARD_ENFORCE_BUDGETS", enforce_budgets, default=True
+        )
         self._callbacks: tuple[Callback, ...] = ()
         self._agents: weakref.WeakValueDictionary[str, Agent] = weakref.WeakValueDictionary()
         self._details = Details(timings.cold_retry)
@@ -175,7 +181,12 @@ class SwitchyardClient:
     # Calling
 
     def attempts(
-        self, agent_id: str, *, deadline: float | None = None, task: str | None = None
+        self,
+        agent_id: str,
+        *,
+        deadline: float | None = None,
+        task: str | None = None,
+        only: Fits | None = None,
     ) -> Attempts:
         """The agent's chain, to be tried step by step until one answers.
 
@@ -193,13 +204,18 @@ class SwitchyardClient:
             deadline: seconds for the whole chain; each attempt's `timeout` fits into it, and no
                 further one begins after it.
             task: what the call is for, a name usage is reported under.
+            only: passes over the steps for which it is False, e.g. those that your SDK cannot
+                speak to.
 
-        Raises AgentHalted or BudgetBlocked before any call, and AllAttemptsFailed at the end.
+        Raises AgentHalted or BudgetBlocked before any call, and AllAttemptsFailed at the end;
+        ConfigurationError where `only` leaves nothing.
         """
         check_deadline(deadline)
-        return Attempts(self._chain(self.get_agent_config(agent_id), deadline, task))
+        return Attempts(self._chain(self.get_agent_config(agent_id), deadline, task, only))
 
-    def _chain(self, config: AgentConfig, deadline: float | None, task: str | None) -> Chain:
+    def _chain(
+        self, config: AgentConfig, deadline: float | None, task: str | None, only: Fits | None
+    ) -> Chain:
         agent_id = config.requested_agent_id
         return Chain(
             config,
@@ -208,6 +224,8 @@ class SwitchyardClient:
             self._usage.submit,
             deadline=deadline,
             task=task,
+            only=only,
+            enforce_budgets=self._enforce_budgets,
         )
 
     def call(

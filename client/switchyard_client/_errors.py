@@ -46,7 +46,7 @@ class AgentHalted(SwitchyardError):
 
 
 class BudgetBlocked(SwitchyardError):
-    """The agent's budget is spent and set to block: make no call."""
+    """The agent's budget, or that of each of its providers, is spent and set to block."""
 
     def __init__(self, agent_id: str) -> None:
         super().__init__(agent_id)

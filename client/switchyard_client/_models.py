@@ -69,6 +69,8 @@ class LLMStep:
     prices: Prices = NO_PRICES
     provider_status: str = field(default="pending", compare=False)
     """The last settled health check: `pending`, `connected` or `error`."""
+    provider_budget_state: str = "ok"
+    """Of the budget that the provider has: `ok`, `warn`, or `blocked`: pass over this step."""
 
     def to_dict(self, *, reveal_keys: bool = False) -> dict[str, Any]:
         """A plain dict ready for JSON; the key is masked unless `reveal_keys`."""
@@ -106,7 +108,7 @@ class AgentConfig(LLMStep):
     """Someone pressed the red button: make no call."""
     halted_reason: str | None = None
     budget_state: str = "ok"
-    """`ok`, `warn`, or `blocked`: make no call."""
+    """Of the agent's own budgets: `ok`, `warn`, or `blocked`: make no call."""
     version: int = field(default=0, compare=False)
     """Row version of the answering agent."""
     config_version: int = field(default=0, compare=False)

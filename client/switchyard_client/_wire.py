@@ -64,6 +64,7 @@ def _step(data: Json) -> dict[str, Any]:
         "metadata": freeze(require_object(data.get("metadata") or {}, "metadata")),
         "prices": _prices(require_object(data.get("prices") or {}, "prices")),
         "provider_status": intern(optional_text(data, "provider_status") or "pending"),
+        "provider_budget_state": intern(optional_text(data, "provider_budget_state") or "ok"),
     }
 
 
@@ -100,6 +101,7 @@ def _encode_step(step: LLMStep) -> dict[str, Any]:
         "metadata": step.metadata,
         "prices": step.prices.to_dict(),
         "provider_status": step.provider_status,
+        "provider_budget_state": step.provider_budget_state,
     }
 
 

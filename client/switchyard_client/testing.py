@@ -33,8 +33,8 @@ __all__ = ["MockTransport", "TestData"]
 
 EPOCH = "test-data"
 
-# A test waits for nothing longer than it must. The welcome keeps its usual time: it is there as soon
-# as a stream is, and a busy machine must not look like a silent server.
+# A test waits for nothing longer than it must. The welcome keeps its usual time: it is there as
+# soon as a stream is, and a busy machine must not look like a silent server.
 QUICK = Timings(
     first_read=2.0,
     cold_retry=0.02,
