@@ -14,7 +14,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Self, TypeVar
 
@@ -30,7 +31,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from app.core.addresses import AddressPolicy, IPAddress, check_url_syntax
 
-__all__ = ["BODY_LIMIT", "Answer", "Outbound", "check_url_syntax", "init_app", "outbound"]
+__all__ = ["BODY_LIMIT", "Answer", "Outbound", "check_url_syntax", "init_app", "outbound", "parsed"]
 
 BODY_LIMIT = 64 * 1024
 USER_AGENT = "Switchyard"
@@ -47,6 +48,9 @@ class Answer:
     body: bytes = b""
     json: Any = None
     error: str | None = None
+    is_cut: bool = False
+    """The body went on: ``body`` is its first BODY_LIMIT bytes."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class _Failed(Exception):
@@ -90,13 +94,30 @@ class Outbound:
         """As OUTBOUND_ALLOW and OUTBOUND_DEADLINE say. Raises SettingsError."""
         return cls(config["OUTBOUND_ALLOW"], config["OUTBOUND_DEADLINE"])
 
+    def within(self, seconds: float) -> "Outbound":
+        """The same session under another deadline."""
+        other = copy(self)
+        other.deadline = seconds
+        return other
+
     def get(self, url: str, headers: Mapping[str, str] | None = None) -> Answer:
         """GET, whatever the status and the body. Never raises for the other side's fault."""
         return self._ask("GET", url, headers or {})
 
+    def get_json(self, url: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """GET a JSON document; a body that is none is an error, beside the status."""
+        return parsed(self.get(url, headers))
+
     def post(self, url: str, body: bytes, headers: Mapping[str, str] | None = None) -> Answer:
         """POST these bytes; the answer as of ``get``. ``headers`` name their content type."""
         return self._ask("POST", url, headers or {}, body)
+
+    def post_json(
+        self, url: str, document: Any, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """POST a JSON document; the answer as of ``get_json``."""
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        return parsed(self.post(url, json.dumps(document).encode(), sent))
 
     def _ask(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
@@ -112,17 +133,6 @@ class Outbound:
             return Answer(error=str(failure))
         except (requests.RequestException, HTTPError, OSError, UnicodeError) as error:
             return Answer(error=_reason(error, exchange))
-
-    def get_json(self, url: str, headers: Mapping[str, str] | None = None) -> Answer:
-        """GET a JSON document; a body that is none is an error, beside the status."""
-        answer = self.get(url, headers)
-        if answer.error:
-            return answer
-        try:
-            document = json.loads(answer.body)
-        except (ValueError, RecursionError):
-            return Answer(answer.status, answer.body, error="The answer is not JSON.")
-        return Answer(answer.status, answer.body, document)
 
 
 class _Exchange:
@@ -257,19 +267,31 @@ def _send(exchange: _Exchange, request: requests.Request) -> Answer:
             session.prepare_request(request), stream=True, timeout=exchange.seconds
         )
         with response:
-            if 300 <= response.status_code < 400:
+            status = response.status_code
+            if 300 <= status < 400:
                 return Answer(
-                    response.status_code,
-                    error=f"It redirects (HTTP {response.status_code}), and redirects are not "
-                    "followed: enter the final URL.",
+                    status,
+                    error=f"It redirects (HTTP {status}), and redirects are not followed: "
+                    "enter the final URL.",
                 )
             body = response.raw.read(BODY_LIMIT + 1, decode_content=False)
     if exchange.expired:
         raise _Failed(exchange.too_late)
-    if len(body) > BODY_LIMIT:
-        too_big = f"The answer is larger than {BODY_LIMIT // 1024} KiB."
-        return Answer(response.status_code, error=too_big)
-    return Answer(response.status_code, body)
+    answer = Answer(status, body[:BODY_LIMIT], headers=response.headers)
+    if len(body) <= BODY_LIMIT:
+        return answer
+    too_big = f"The answer is larger than {BODY_LIMIT // 1024} KiB."
+    return replace(answer, error=too_big, is_cut=True)
+
+
+def parsed(answer: Answer) -> Answer:
+    """The answer as JSON; a body that is none is an error, beside the status."""
+    if answer.error:
+        return answer
+    try:
+        return replace(answer, json=json.loads(answer.body))
+    except (ValueError, RecursionError):
+        return replace(answer, error="The answer is not JSON.")
 
 
 # Identity: the limit on the body is one on what is unpacked as well.

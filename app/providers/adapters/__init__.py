@@ -10,6 +10,7 @@ from app.providers.adapters.base import (
     list_types,
     register,
 )
+from app.providers.adapters.calls import CallResult, CallUsage
 from app.providers.adapters.compatible import COMPATIBLE
 from app.providers.adapters.google import GOOGLE
 from app.providers.adapters.ollama import OLLAMA
@@ -18,6 +19,8 @@ from app.providers.adapters.speech import SPEECH
 
 __all__ = [
     "Adapter",
+    "CallResult",
+    "CallUsage",
     "ProbeResult",
     "Target",
     "find_adapter",

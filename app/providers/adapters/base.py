@@ -1,5 +1,7 @@
-"""What an adapter is, how a list of models is read, and the registry."""
+"""What an adapter is, how its answers are judged, and the registry."""
 
+import re
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -8,10 +10,22 @@ from typing import Any
 from app.core.crypto import Secret
 from app.core.errors import Invalid
 from app.core.http import Answer, Outbound
+from app.providers.adapters.calls import (
+    NAME_LIMIT,
+    TEXT_LIMIT,
+    WORDS_LIMIT,
+    CallResult,
+    CallUsage,
+    Reply,
+    clean,
+    count,
+    find_words,
+)
 from app.providers.adapters.settings import SettingField
 from app.providers.models import Capability
 
-NAME_LIMIT = 256
+LONG_LIST = "Its list of models is longer than 64 KiB and was not read, so no name is checked."
+_A_MODEL = re.compile(rb'^\s*[\[{].*"(?:id|name)"\s*:\s*"', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -38,7 +52,10 @@ class ProbeResult:
     ok: bool
     http_status: int | None = None
     models: tuple[str, ...] | None = None
+    """Their names; None where they are not listed, or not known."""
     error: str | None = None
+    note: str | None = None
+    """What is worth knowing although all is well."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +79,60 @@ class Adapter(ABC):
         """Look whether the endpoint answers, without spending anything. Never raises for a
         provider's fault; takes at most the deadline of ``http``."""
 
+    @abstractmethod
+    def call(
+        self, target: Target, model: str, parameters: Mapping[str, Any], http: Outbound
+    ) -> CallResult:
+        """Make one minimal call: at most 16 tokens, without a retry.
+
+        ``parameters`` are a step's (``temperature``, ``top_p``, ``max_tokens``,
+        ``completions_path``) or a speech configuration's settings. Never raises for a provider's
+        fault; takes at most the deadline of ``http``.
+        """
+
+
+def make_call(
+    target: Target, send: Callable[[], Answer], read: Callable[[Answer], Reply]
+) -> CallResult:
+    """Send once and see what came back. ``read`` may raise KeyError, IndexError, TypeError or
+    AttributeError on an answer of another shape."""
+    began = time.perf_counter()
+    answer = send()
+    latency_ms = round((time.perf_counter() - began) * 1000)
+    reason, reply = _reason_of_call(target, answer), Reply()
+    if reason is None:
+        try:
+            reply = read(answer)
+        except (KeyError, IndexError, TypeError, AttributeError):
+            reason = "The answer is not what was asked for: is the base URL right?"
+    if reason is not None:
+        words = clean(find_words(answer.json), target.key, WORDS_LIMIT)
+        error = f"{reason} It says: {words}" if words else reason
+        return CallResult(False, answer.status, latency_ms, error=error)
+    return CallResult(
+        True,
+        answer.status,
+        latency_ms,
+        clean(reply.model, target.key, NAME_LIMIT),
+        clean(reply.text, target.key, TEXT_LIMIT),
+        CallUsage(count(reply.input_tokens), count(reply.output_tokens)),
+    )
+
+
+def _reason_of_call(target: Target, answer: Answer) -> str | None:
+    if answer.status == 404:
+        return "The model or the path is not known there (HTTP 404)."
+    if isinstance(answer.json, dict) and answer.json.get("error") and answer.status == 200:
+        return "It answered with an error (HTTP 200)."
+    return reason_of(target, answer)
+
 
 def list_models(
     target: Target, answer: Answer, names: Callable[[Any], Iterable[Any]]
 ) -> ProbeResult:
     """Read an answer that should be a list of models; ``names`` picks them out of its JSON."""
+    if answer.is_cut and answer.status == 200 and _A_MODEL.match(answer.body):
+        return ProbeResult(True, 200, note=LONG_LIST)
     if reason := reason_of(target, answer):
         return ProbeResult(False, answer.status, error=reason)
     try:

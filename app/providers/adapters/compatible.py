@@ -2,15 +2,14 @@
 
 from app.core.http import Outbound
 from app.providers.adapters.base import Adapter, ProbeResult, Target, reason_of
-from app.providers.adapters.openai import OpenAIAdapter
+from app.providers.adapters.openai import OpenAIAdapter, bearer
 
 
-class OpenRouterAdapter(Adapter):
+class OpenRouterAdapter(OpenAIAdapter):
     """Asks about the key: the list of models is public, so it proves none, and is too large."""
 
     def probe(self, target: Target, http: Outbound) -> ProbeResult:
-        headers = target.key_header("Authorization", "Bearer ")
-        answer = http.get_json(target.url("/key"), headers)
+        answer = http.get_json(target.url("/key"), bearer(target))
         reason = reason_of(target, answer)
         return ProbeResult(reason is None, answer.status, error=reason)
 
@@ -45,6 +44,5 @@ COMPATIBLE: tuple[Adapter, ...] = (
         type="openrouter",
         label="OpenRouter",
         default_base_url="https://openrouter.ai/api/v1",
-        completions_path="/chat/completions",
     ),
 )

@@ -213,13 +213,16 @@ def test_silence_is_cut_off_at_the_deadline(provider: LoopbackProvider) -> None:
     assert answer.error == "No complete answer within 0.3 s."
 
 
-def test_a_huge_body_is_not_read(provider: LoopbackProvider, outbound: Outbound) -> None:
+def test_of_a_huge_body_only_the_beginning_is_read(
+    provider: LoopbackProvider, outbound: Outbound
+) -> None:
     provider.answer_huge()
 
     answer = outbound.get_json(provider.ollama_url)
 
     assert answer.error == "The answer is larger than 64 KiB."
-    assert answer.body == b""
+    assert answer.is_cut
+    assert len(answer.body) == BODY_LIMIT
 
 
 def test_the_largest_body_is_read(provider: LoopbackProvider, outbound: Outbound) -> None:
