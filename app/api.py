@@ -69,6 +69,7 @@ def init_app(app: Flask) -> None:
     from app.push.sync import blueprint as sync
     from app.tasks.api import blueprint as tasks
     from app.transfer.api import blueprint as transfer
+    from app.webhooks.api import blueprint as webhooks
 
     for name, value in SETTINGS.items():
         app.config.setdefault(name, value)
@@ -77,7 +78,7 @@ def init_app(app: Flask) -> None:
     api = ErrorPayloadApi(app)
     api.spec.components.security_scheme("bearer", BEARER)
     api.spec.options["security"] = [{"bearer": []}]
-    domains = (accounts, agents, chain, halt, providers, health, tasks)
+    domains = (accounts, webhooks, agents, chain, halt, providers, health, tasks)
     blueprints = (*domains, sync, clients, transfer)
     for blueprint in blueprints:
         # Sessions are checked in the gate, which knows a token from a session.

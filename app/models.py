@@ -4,11 +4,12 @@ from app.accounts.models import ApiToken, User
 from app.agents.models import Agent, GlobalHalt, LLMConfig, SpeechConfig
 from app.changes.models import Change, ConfigState
 from app.core.models import EncryptionCanary
-from app.health.models import ProviderCheck
+from app.health.models import ProviderAlert, ProviderCheck
 from app.prices.models import Price
 from app.providers.models import Provider
 from app.push.models import Client
 from app.tasks.models import Assignment, Task
+from app.webhooks.models import Webhook, WebhookDelivery
 
 __all__ = [
     "Agent",
@@ -22,8 +23,11 @@ __all__ = [
     "LLMConfig",
     "Price",
     "Provider",
+    "ProviderAlert",
     "ProviderCheck",
     "SpeechConfig",
     "Task",
     "User",
+    "Webhook",
+    "WebhookDelivery",
 ]

@@ -36,6 +36,7 @@ DOORS = {"api", "admin", "cli"}
 PURE = (
     "app/agents/resolution.py",
     "app/agents/spelling.py",
+    "app/health/damping.py",
     "app/health/states.py",
     "app/core/actor.py",
     "app/core/addresses.py",
@@ -47,6 +48,7 @@ PURE = (
     "app/prices/cost.py",
     "app/transfer/document.py",
     "app/transfer/strict_yaml.py",
+    "app/webhooks/signing.py",
     "client/switchyard_client/_protocol.py",
     "client/switchyard_client/_resolution.py",
 )

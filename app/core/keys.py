@@ -1,6 +1,6 @@
 """The stored keys as a whole: the canary, how many are sealed by what, putting all under the first.
 
-What holds a sealed secret is found by its column's name, so that a new model needs no line here.
+What holds a sealed secret is found by how its column's name ends: a new model needs no line here.
 """
 
 import logging
@@ -17,7 +17,7 @@ from app.core.db import Base, commit, db, lock, reading
 from app.core.models import EncryptionCanary
 from app.settings import SettingsError
 
-SEALED_COLUMN = "api_key_sealed"
+SEALED = "_sealed"
 CANARY = {"text": "switchyard"}
 PURPOSE = "canary"
 
@@ -77,8 +77,8 @@ def status() -> KeyReport:
     """Count what is sealed by the first key, by older ones, and name what none of them opens."""
     current = outdated = 0
     unreadable = []
-    for model, row in _sealed_rows():
-        sealed = getattr(row, SEALED_COLUMN)
+    for model, column, row in _sealed_rows():
+        sealed = getattr(row, column)
         if keyring().is_current(model.entity, sealed):
             current += 1
         elif _opens(model.entity, sealed):
@@ -96,11 +96,11 @@ def rotate(progress: Callable[..., Any] | None = None) -> KeyReport:
     Raises SettingsError where ENCRYPTION_KEYS are not the keys of this database.
     """
     _verify_stored_canary()
-    ids = [(model, row.id) for model, row in _sealed_rows()]
+    ids = [(model, column, row.id) for model, column, row in _sealed_rows()]
     db.session.rollback()
     with progress(ids, label="Rotating") if progress else nullcontext(ids) as steps:
-        for model, row_id in steps:
-            _rotate_row(model, row_id)
+        for model, column, row_id in steps:
+            _rotate_row(model, column, row_id)
     _rotate_canary()
     return status()
 
@@ -111,14 +111,14 @@ def _verify_stored_canary() -> None:
         verify_canary(sealed)
 
 
-def _rotate_row(model: Any, row_id: int) -> None:
+def _rotate_row(model: Any, column: str, row_id: int) -> None:
     row = db.session.get(model, row_id, with_for_update=True)
-    sealed = getattr(row, SEALED_COLUMN, None)
+    sealed = getattr(row, column, None)
     if sealed is None or keyring().is_current(model.entity, sealed):
         db.session.rollback()
         return
     try:
-        setattr(row, SEALED_COLUMN, keyring().rotate(model.entity, sealed))
+        setattr(row, column, keyring().rotate(model.entity, sealed))
     except KeyUnreadable:
         db.session.rollback()  # named in the report, and left as it is
         return
@@ -132,12 +132,12 @@ def _rotate_canary() -> None:
     commit()
 
 
-def _sealed_rows() -> Iterator[tuple[Any, Any]]:
+def _sealed_rows() -> Iterator[tuple[Any, str, Any]]:
+    """Model, name of the sealed column, row."""
     for mapper in Base.registry.mappers:
-        if SEALED_COLUMN in mapper.columns:
-            column = getattr(mapper.class_, SEALED_COLUMN)
+        for column in (it for it in mapper.columns if it.name.endswith(SEALED)):
             for row in db.session.scalars(sa.select(mapper.class_).where(column.is_not(None))):
-                yield mapper.class_, row
+                yield mapper.class_, column.name, row
 
 
 def _opens(purpose: str, sealed: str) -> bool:

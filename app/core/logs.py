@@ -18,6 +18,7 @@ _SECRETS = re.compile(
     r"""(?ix)
     (\bsy_[\w-]{6})[\w-]{10,}                                   # our tokens
     | (\bsk-)[\w-]{8,}                                          # the usual shape of provider keys
+    | (\bwhsec_)[\w+/=-]{8,}                                    # what webhooks are signed with
     | (\bBearer\s+)[\w.~+/=-]{8,}
     | ((?:api[_-]?key|password|token|secret|authorization)["']?
         \s*[:=]\s*["']?(?:(?:Bearer|Basic)\s+)?)[^\s"',}]{4,}

@@ -5,7 +5,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.db import Base, text_enum
+from app.core.db import Base, Json, text_enum
+from app.health.damping import Outlook, Told
 from app.providers.models import ValidationStatus
 
 
@@ -23,3 +24,26 @@ class ProviderCheck(Base):
     http_status: Mapped[int | None] = mapped_column(default=None)
     error: Mapped[str | None] = mapped_column(sa.String(500), default=None)
     model_count: Mapped[int | None] = mapped_column(default=None)
+
+
+class ProviderAlert(Base):
+    """What alerts know of a provider; one that was never down has none."""
+
+    __tablename__ = "provider_alerts"
+
+    provider_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("providers.id", ondelete="CASCADE"), primary_key=True
+    )
+    is_down: Mapped[bool]
+    told: Mapped[Told] = mapped_column(text_enum(Told))
+    turns: Mapped[list[str]] = mapped_column(Json)
+
+    @property
+    def outlook(self) -> Outlook:
+        """As ``damping`` judges it."""
+        return Outlook(self.is_down, self.told, tuple(map(datetime.fromisoformat, self.turns)))
+
+    @outlook.setter
+    def outlook(self, outlook: Outlook) -> None:
+        self.is_down, self.told = outlook.is_down, outlook.told
+        self.turns = [at.isoformat() for at in outlook.turns]

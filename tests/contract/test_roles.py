@@ -52,6 +52,10 @@ NEEDS = {
     "/tokens/<>": {"GET": INSPECT, "PATCH": ADMINISTER, "DELETE": ADMINISTER},
     "/users": {"GET": INSPECT, "POST": ADMINISTER},
     "/users/<>": {"GET": INSPECT, "PATCH": ADMINISTER, "DELETE": ADMINISTER},
+    "/webhooks": {"GET": INSPECT, "POST": ADMINISTER},
+    "/webhooks/<>": {"GET": INSPECT, "PATCH": ADMINISTER, "DELETE": ADMINISTER},
+    "/webhooks/<>/deliveries": {"GET": INSPECT},
+    "/webhooks/<>/test": {"POST": ADMINISTER},
 }
 PUBLIC = {"/docs", "/docs/<>", "/openapi.json", "/ws"}
 """Documentation; and the socket, which answers for itself (test_push)."""

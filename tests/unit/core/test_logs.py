@@ -18,6 +18,7 @@ from app.core.crypto import MASK
         "key sk-CANARY0123456789",
         "Authorization: Bearer CANARY.0123456789",
         "api_key=CANARY0123",
+        "signed with whsec_CANARY0123+4567/89=",
         'api-key: "CANARY0123"',
         '{"password": "CANARY0123"}',
         "x-api-key: CANARY0123",

@@ -1,0 +1,175 @@
+"""The verbs of webhooks, and the one of every domain that has something to tell: ``announce``."""
+
+import json
+import logging
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.core.clock import utcnow
+from app.core.crypto import Secret
+from app.core.db import commit, db, flush
+from app.core.errors import BadRequest, NotFound
+from app.core.jobs import nudge_after_commit
+from app.core.versions import check_version
+from app.webhooks.models import DeliveryStatus, EventType, Webhook, WebhookDelivery
+from app.webhooks.signing import new_secret
+
+DELIVER_JOB = "webhooks.deliver"
+TEST_MESSAGE = "This is a test: whoever reads it is told what happens here."
+
+log = logging.getLogger(__name__)
+
+
+def announce(event: EventType | str, data: dict[str, Any]) -> None:
+    """Log an event, and put it into the outbox of every active webhook that wants it.
+
+    Part of the caller's transaction, which it neither commits nor flushes: with it the event goes
+    out, or never was. ``data`` is plain JSON without secrets. Raises ValueError for another event.
+    """
+    event = EventType(event)
+    log.warning("event %s: %s", event, json.dumps(data))
+    with db.session.no_autoflush:
+        active = list(db.session.scalars(sa.select(Webhook).where(Webhook.is_active)))
+    for webhook in active:
+        if webhook.wants(event):
+            _add_delivery(webhook, event, data)
+
+
+def get_webhook(webhook_id: int, *, for_update: bool = False) -> Webhook:
+    """The webhook with this id. Raises NotFound."""
+    webhook = db.session.get(Webhook, webhook_id, with_for_update=for_update or None)
+    if webhook is None:
+        raise NotFound("There is no such webhook.")
+    return webhook
+
+
+def list_query(args: dict[str, Any]) -> sa.Select[Any]:
+    """Webhooks by name, filtered by activity and a part of name or URL."""
+    query = sa.select(Webhook).order_by(Webhook.name, Webhook.id)
+    if args.get("active_only"):
+        query = query.where(Webhook.is_active)
+    if args.get("search"):
+        parts = (Webhook.name, Webhook.url)
+        found = (part.icontains(args["search"], autoescape=True) for part in parts)
+        query = query.where(sa.or_(*found))
+    return query
+
+
+def create_webhook(data: dict[str, Any]) -> tuple[Webhook, str | None]:
+    """Store a webhook. Returns it, and its secret where it was made here: it is shown this once.
+
+    Raises Conflict where the name is taken.
+    """
+    created = add_webhook(data)
+    commit()
+    return created
+
+
+def add_webhook(data: dict[str, Any]) -> tuple[Webhook, str | None]:
+    """The same within a larger transaction: flushed, not committed."""
+    made = None if "secret" in data else new_secret()
+    webhook = Webhook(
+        name=data["name"],
+        url=data["url"],
+        events=_in_order(data.get("events")),
+        is_active=data.get("is_active", True),
+    )
+    webhook.set_secret(Secret(made or data["secret"]))
+    db.session.add(webhook)
+    flush()
+    return webhook, made
+
+
+def update_webhook(
+    webhook_id: int, data: dict[str, Any], expected_version: int | None = None
+) -> Webhook:
+    """Change the sent fields. Raises NotFound, Stale, Conflict."""
+    webhook = get_webhook(webhook_id, for_update=True)
+    check_version(webhook.version, expected_version)
+    change_webhook(webhook, data)
+    commit()
+    return webhook
+
+
+def change_webhook(webhook: Webhook, data: dict[str, Any]) -> None:
+    """The same within a larger transaction: flushed, not committed."""
+    sent: dict[str, Any] = {n: data[n] for n in ("name", "url", "is_active") if n in data}
+    if "events" in data:
+        sent["events"] = _in_order(data["events"])
+    for name, value in sent.items():
+        if getattr(webhook, name) != value:
+            setattr(webhook, name, value)
+    if "secret" in data:
+        webhook.set_secret(Secret(data["secret"]))
+    flush()
+    if not webhook.is_active:
+        cancel_pending(webhook)
+
+
+def delete_webhook(webhook_id: int, expected_version: int | None = None) -> None:
+    """Remove a webhook with its delivery log; what was pending goes out no more.
+
+    Raises NotFound, Stale.
+    """
+    webhook = get_webhook(webhook_id, for_update=True)
+    check_version(webhook.version, expected_version)
+    remove_webhook(webhook)
+    commit()
+
+
+def remove_webhook(webhook: Webhook) -> None:
+    """The same within a larger transaction: flushed, not committed."""
+    db.session.delete(webhook)
+    flush()
+
+
+def deliveries_query(webhook_id: int, status: str | None = None) -> sa.Select[Any]:
+    """The webhook's deliveries, newest first."""
+    query = sa.select(WebhookDelivery).where(WebhookDelivery.webhook_id == webhook_id)
+    if status is not None:
+        query = query.where(WebhookDelivery.status == DeliveryStatus(status))
+    return query.order_by(WebhookDelivery.created_at.desc(), WebhookDelivery.id.desc())
+
+
+def request_test(webhook_id: int) -> WebhookDelivery:
+    """Send the webhook a test, whatever it wants to be told of. Raises NotFound, BadRequest."""
+    webhook = get_webhook(webhook_id, for_update=True)
+    if not webhook.is_active:
+        raise BadRequest("The webhook is not active, so nothing is sent: activate it first.")
+    delivery = _add_delivery(webhook, EventType.TEST, {"message": TEST_MESSAGE})
+    commit()
+    return delivery
+
+
+def cancel_pending(webhook: Webhook) -> None:
+    """Send nothing more of what is in the outbox. Commits nothing."""
+    pending = WebhookDelivery.status == DeliveryStatus.PENDING
+    db.session.execute(
+        sa.update(WebhookDelivery)
+        .where(WebhookDelivery.webhook_id == webhook.id, pending)
+        .values(status=DeliveryStatus.CANCELLED, next_attempt_at=None, finished_at=utcnow())
+    )
+
+
+def _add_delivery(webhook: Webhook, event: EventType, data: dict[str, Any]) -> WebhookDelivery:
+    now = utcnow()
+    delivery = WebhookDelivery(
+        webhook_id=webhook.id,
+        message_id=f"msg_{uuid.uuid4().hex}",
+        event=event.value,
+        data=data,
+        created_at=now,
+        next_attempt_at=now,
+    )
+    db.session.add(delivery)
+    nudge_after_commit(db.session(), DELIVER_JOB, webhook.id)
+    return delivery
+
+
+def _in_order(events: Iterable[str] | None) -> list[str]:
+    """Each event once, in the order in which they are declared."""
+    wanted = frozenset(events or ())
+    return [event.value for event in EventType if event.value in wanted]
