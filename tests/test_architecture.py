@@ -37,6 +37,7 @@ PURE = (
     "app/agents/resolution.py",
     "app/agents/spelling.py",
     "app/health/damping.py",
+    "app/health/slots.py",
     "app/health/states.py",
     "app/core/actor.py",
     "app/core/addresses.py",

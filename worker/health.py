@@ -10,7 +10,7 @@ from typing import Any
 from celery.signals import worker_ready
 
 from app.health import services
-from worker.celery_app import app
+from worker.celery_app import app, flask_app
 
 
 @app.task(name="health.check", acks_late=False)
@@ -28,4 +28,6 @@ def sweep() -> None:
 @worker_ready.connect
 def catch_up(**_: Any) -> None:
     """What was lost while no worker ran does not wait for the schedule."""
+    with flask_app().app_context():
+        services.bring_forward()
     sweep.delay()

@@ -20,7 +20,9 @@ from app.core.crypto import KeyUnreadable, Secret
 from app.core.db import commit, db
 from app.core.http import outbound
 from app.core.jobs import nudge_after_commit
+from app.health import alerts
 from app.health.models import ProviderCheck
+from app.health.slots import next_slot
 from app.health.states import SETTLED, Event, next_status
 from app.providers.adapters import Adapter, ProbeResult, Target, get_adapter
 from app.providers.keys import environment_key
@@ -31,13 +33,21 @@ CLAIM_MARGIN = timedelta(seconds=20)
 """How much longer than the deadline of its request a check may take before it counts as dead."""
 QUEUE_LEASE = timedelta(seconds=15)
 """How long the sweep waits for a worker to take what it has put into the queue."""
-SWEEP_LIMIT = 500
+LOOK_FOR_KEY = timedelta(minutes=5)
+"""How often a provider without a key is looked at: the environment may have one by then."""
+SWEEP_LIMIT = 2000
+MOST_ATTEMPTS = 3
+"""After so many workers that died in its check, a provider is in error rather than tried again."""
+SUSPECT = 2
+"""After so many, a check runs alone, so that not all that ran beside the culprit are blamed."""
 ERROR_LIMIT = 500
 KEEP_FOR = timedelta(days=30)
-KEEP_CHECKS = 2000
+KEEP_CHECKS = 2500
+"""Per provider: more than a week of checks every five minutes."""
 
 NO_KEY = "It needs an API key and has none, so it is not checked."
 KEY_UNREADABLE = "Its key cannot be read any more: the key must be entered again."
+DEADLY = f"Its check ended {MOST_ATTEMPTS} workers, so it is not tried again for now."
 
 log = logging.getLogger(__name__)
 
@@ -93,11 +103,14 @@ def claim_check(provider_id: int, now: datetime) -> Claim | None:
         return None
     adapter = get_adapter(provider.type, provider.capability)
     key, hindrance = _find_key(provider)
+    if provider.check_attempts >= MOST_ATTEMPTS:
+        hindrance = DEADLY
     if key is None and hindrance is None and adapter.needs_key:
         _leave_unchecked(provider, now)
         return None
     provider.validation_status = next_status(provider.validation_status, Event.CLAIMED)
     provider.check_id = uuid.uuid4().hex
+    provider.check_attempts += 1
     provider.check_lease_until = now + timedelta(seconds=outbound().deadline) + CLAIM_MARGIN
     target = Target(provider.base_url, key, dict(provider.options))
     claim = Claim(provider.id, provider.check_id, now, adapter, target, hindrance)
@@ -132,9 +145,12 @@ def record_result(claim: Claim, result: ProbeResult, latency_ms: int) -> bool:
     provider.latency_ms = latency_ms
     provider.last_error = error
     provider.check_id = provider.check_lease_until = None
+    provider.check_attempts = 0
+    provider.next_check_at = next_slot(provider.next_check_at, utcnow(), interval_of(provider))
     if result.models is not None:
         provider.models = list(result.models)
     _settle(provider, status)
+    alerts.on_checked(provider, interval_of(provider), utcnow())
     _prune(provider.id)
     commit()
     return True
@@ -149,7 +165,9 @@ def find_due(now: datetime) -> list[Provider]:
         .order_by(Provider.last_checked_at.asc().nulls_first(), Provider.id)
         .limit(SWEEP_LIMIT)
     )
-    return list(db.session.scalars(_locked(query)))
+    due = list(db.session.scalars(_locked(query)))
+    suspects = [provider for provider in due if provider.check_attempts >= SUSPECT]
+    return [provider for provider in due if provider not in suspects[1:]]
 
 
 def sweep() -> int:
@@ -167,15 +185,30 @@ def sweep() -> int:
     return len(due)
 
 
+def bring_forward() -> None:
+    """Let a HEALTH_CHECK_INTERVAL that has become shorter hold at once. For a worker's start."""
+    latest = utcnow() + timedelta(seconds=current_app.config["HEALTH_CHECK_INTERVAL"])
+    table = Provider.__table__
+    usual = sa.and_(table.c.check_interval.is_(None), table.c.next_check_at > latest)
+    db.session.execute(sa.update(table).where(usual).values(next_check_at=latest))
+    commit()
+
+
+def interval_of(provider: Provider) -> int:
+    """Seconds between two of its checks; 0 = it has none but those that are asked for."""
+    own = provider.check_interval
+    seconds: int = current_app.config["HEALTH_CHECK_INTERVAL"] if own is None else own
+    return seconds
+
+
 def _is_due(now: datetime) -> sa.ColumnElement[bool]:
-    interval = timedelta(seconds=current_app.config["HEALTH_CHECK_INTERVAL"])
     waiting = Provider.validation_status.in_(
         (ValidationStatus.PENDING, ValidationStatus.VALIDATING)
     )
     aged = sa.and_(
         Provider.is_active,
         Provider.validation_status.in_(SETTLED),
-        Provider.last_checked_at <= now - interval,
+        Provider.next_check_at <= now,
     )
     return sa.or_(waiting, aged)
 
@@ -201,8 +234,7 @@ def _leave_unchecked(provider: Provider, now: datetime) -> None:
     provider.validation_status = next_status(provider.validation_status, Event.REQUESTED)
     provider.last_error = NO_KEY
     provider.check_id = None
-    interval = timedelta(seconds=current_app.config["HEALTH_CHECK_INTERVAL"])
-    provider.check_lease_until = now + interval
+    provider.check_lease_until = now + LOOK_FOR_KEY
     _settle(provider, ValidationStatus.PENDING)
     commit()
 

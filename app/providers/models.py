@@ -46,6 +46,11 @@ class Provider(HoldsKey, TrackedRoot, Base):
     base_url: Mapped[str] = tracked(sa.String(2048))
     options: Mapped[dict[str, Any]] = tracked(Json, default=dict)
     is_active: Mapped[bool] = tracked(default=True)
+    check_interval: Mapped[int | None] = tracked(default=None)
+    """Seconds between two checks; null = HEALTH_CHECK_INTERVAL, 0 = only when it is saved or
+    somebody asks."""
+    check_call: Mapped[bool] = tracked(default=False, server_default=sa.false())
+    """Whether a check that came out well also makes one call, which may cost a little."""
 
     validation_status: Mapped[ValidationStatus] = mapped_column(
         text_enum(ValidationStatus), default=ValidationStatus.PENDING, index=True
@@ -66,6 +71,10 @@ class Provider(HoldsKey, TrackedRoot, Base):
     """The check under way. A save clears it, so that its result comes too late to count."""
     check_lease_until: Mapped[datetime | None] = mapped_column(default=None)
     """Until then nobody else checks: a worker that died is replaced after it."""
+    check_attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How often a worker began this check and none ended it: what kills workers is left alone."""
+    next_check_at: Mapped[datetime | None] = mapped_column(default=None)
+    """The slot of the next check that nobody asks for; null = none is planned."""
 
     @property
     def root_name(self) -> str:

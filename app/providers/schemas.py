@@ -2,12 +2,28 @@
 
 from typing import Any
 
-from marshmallow import fields, validate
+from marshmallow import ValidationError, fields, validate
 
-from app.core.rest import Flag, HttpUrl, PageArgs, Schema, Text
+from app.core.rest import Flag, HttpUrl, PageArgs, Schema, Text, WholeNumber
 from app.providers.models import Capability, Provider, ValidationStatus
 
 CAPABILITIES = [capability.value for capability in Capability]
+SHORTEST_INTERVAL, LONGEST_INTERVAL = 10, 86_400
+
+
+class CheckInterval(WholeNumber):
+    """Seconds between two checks; 0 = none but those that a save or somebody asks for."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        description = "Seconds, 10 or more; null = HEALTH_CHECK_INTERVAL, 0 = only on request."
+        metadata = {"description": description}
+        super().__init__(low=0, high=LONGEST_INTERVAL, allow_none=True, metadata=metadata, **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        seconds = super()._deserialize(value, *args, **kwargs)
+        if 0 < seconds < SHORTEST_INTERVAL:
+            raise ValidationError(f"0, or from {SHORTEST_INTERVAL} to {LONGEST_INTERVAL}.")
+        return seconds
 
 
 class ProviderIn(Schema):
@@ -20,6 +36,8 @@ class ProviderIn(Schema):
     api_key = Text(min_length=1, max_length=4096, allow_none=True, load_only=True)
     options = fields.Dict(keys=fields.String(), load_default=dict)
     is_active = Flag(load_default=True)
+    check_interval = CheckInterval(load_default=None)
+    check_call = Flag(load_default=False)
 
 
 class ProviderPatch(Schema):
@@ -32,6 +50,8 @@ class ProviderPatch(Schema):
     api_key = Text(min_length=1, max_length=4096, allow_none=True, load_only=True)
     options = fields.Dict(keys=fields.String())
     is_active = Flag()
+    check_interval = CheckInterval()
+    check_call = Flag()
 
 
 class ProviderOut(Schema):
@@ -45,10 +65,13 @@ class ProviderOut(Schema):
     api_key_set = fields.Boolean()
     options = fields.Dict()
     is_active = fields.Boolean()
+    check_interval = fields.Integer(allow_none=True)
+    check_call = fields.Boolean()
     validation_status = fields.Enum(ValidationStatus, by_value=True)
     last_checked_at = fields.AwareDateTime(allow_none=True)
     latency_ms = fields.Integer(allow_none=True)
     last_error = fields.String(allow_none=True)
+    next_check_at = fields.AwareDateTime(allow_none=True)
     version = fields.Integer()
     created_at = fields.AwareDateTime()
     updated_at = fields.AwareDateTime()

@@ -84,6 +84,8 @@ def add_provider(data: dict[str, Any]) -> Provider:
         base_url=base_url,
         options=data.get("options") or {},
         is_active=data.get("is_active", True),
+        check_interval=data.get("check_interval"),
+        check_call=data.get("check_call", False),
     )
     if data.get("api_key"):
         provider.set_api_key(Secret(data["api_key"]))
@@ -119,7 +121,7 @@ def change_provider(provider: Provider, data: dict[str, Any]) -> None:
             "api_key",
             "The new base_url is another origin: send the api_key for it (or null to clear it).",
         )
-    plain = ("name", "options", "is_active")
+    plain = ("name", "options", "is_active", "check_interval", "check_call")
     sent: dict[str, Any] = {name: data[name] for name in plain if name in data}
     sent |= {"type": adapter.type, "capability": adapter.capability, "base_url": base_url}
     changed = {name: value for name, value in sent.items() if getattr(provider, name) != value}
@@ -188,4 +190,6 @@ def schedule_check(provider: Provider) -> None:
     provider.validation_status = ValidationStatus.PENDING
     provider.check_id = None
     provider.check_lease_until = None
+    provider.check_attempts = 0
+    provider.next_check_at = None
     nudge_after_commit(db.session(), CHECK_JOB, provider.id)

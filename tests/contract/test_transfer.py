@@ -98,6 +98,8 @@ def test_the_export_is_the_configuration_by_names_without_keys(api: Api) -> None
         "api_key": "set",
         "options": {},
         "is_active": True,
+        "check_interval": None,
+        "check_call": False,
     }
     agent = agent_of(document)
     assert [step["provider"] for step in agent["llm_configs"]] == ["openai-eu", "ollama"]

@@ -9,7 +9,7 @@ from app.providers import services
 from app.providers.models import Provider
 from app.transfer.restorers.base import Wish, key_warnings, past_of
 
-FIELDS = ("name", "type", "capability", "base_url", "options", "is_active")
+FIELDS = ("name", "type", "capability", "base_url", "options", "is_active", "check_call")
 
 
 def restore_provider(wish: Wish) -> tuple[Any, list[str]]:
@@ -17,6 +17,7 @@ def restore_provider(wish: Wish) -> tuple[Any, list[str]]:
     row = db.session.get(Provider, wish.entity_id, with_for_update=True)
     past = past_of(wish, row)
     data = {name: past.image[name] for name in FIELDS if past.image.get(name) is not None}
+    data["check_interval"] = past.image.get("check_interval")  # null is a value: the usual one
     if row is None or past.ended:
         row = services.add_provider(data)
         return row, key_warnings("The provider", past, has_key=False)

@@ -51,6 +51,8 @@ provider_items = st.fixed_dictionaries(
         "base_url": st.sampled_from(["https://one.example/v1", "http://127.0.0.1:1/x%20y"]),
         "options": free_form,
         "is_active": st.booleans(),
+        "check_interval": st.none() | st.just(0) | st.integers(10, 86_400),
+        "check_call": st.booleans(),
         "api_key": keys,
     }
 )

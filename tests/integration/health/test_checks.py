@@ -1,15 +1,15 @@
 """Checks of providers, on both databases, against a provider on the loopback."""
 
 import threading
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from app.changes.models import Change, ConfigState
+from app.changes.models import Change
 from app.core.clock import utcnow
 from app.core.db import commit, db
 from app.core.errors import NotFound
@@ -17,72 +17,19 @@ from app.core.http import Outbound
 from app.health import services
 from app.health.models import ProviderCheck
 from app.providers.adapters import ProbeResult
-from app.providers.models import Provider, ValidationStatus
-from app.providers.services import create_provider, delete_provider, update_provider
+from app.providers.models import Provider
+from app.providers.services import delete_provider, update_provider
+from tests.integration.health.conftest import (
+    CONNECTED,
+    ERROR,
+    KEY,
+    PENDING,
+    VALIDATING,
+    age,
+    read,
+    rev,
+)
 from tests.support.loopback_provider import LoopbackProvider
-
-PENDING, VALIDATING, CONNECTED, ERROR = ValidationStatus
-KEY = "sk-canary-19c3"
-
-
-@pytest.fixture(autouse=True)
-def context(app: Flask) -> Iterator[None]:
-    with app.app_context():
-        # The seeded provider is due as well: checked already, for these tests.
-        done = {"validation_status": CONNECTED, "last_checked_at": utcnow() + timedelta(days=1)}
-        db.session.execute(sa.update(Provider.__table__).values(**done))
-        commit()
-        yield
-
-
-@pytest.fixture
-def nudges(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
-    """What would be sent to the workers."""
-    sent: list[tuple[str, Any]] = []
-    publisher = app.extensions["publisher"]
-    monkeypatch.setattr(publisher, "nudge", lambda job, argument: sent.append((job, argument)))
-    return sent
-
-
-@pytest.fixture
-def endpoint(app: Flask) -> Iterator[LoopbackProvider]:
-    with LoopbackProvider(key=KEY) as endpoint:
-        app.extensions["outbound"] = Outbound([endpoint.address], deadline=2)
-        yield endpoint
-
-
-@pytest.fixture
-def make(nudges: list[Any], endpoint: LoopbackProvider) -> Callable[..., int]:
-    """A provider that points at the endpoint; answers its id."""
-
-    def make(name: str = "loop", **data: Any) -> int:
-        body = {"name": name, "type": "openai", "base_url": endpoint.openai_url, "api_key": KEY}
-        provider_id = create_provider(body | data).id
-        db.session.rollback()  # an open transaction is SQLite's one writer
-        return provider_id
-
-    return make
-
-
-def read(provider_id: int) -> Provider:
-    """The provider as it is stored, detached."""
-    db.session.rollback()
-    provider = db.session.get(Provider, provider_id)
-    assert provider is not None
-    db.session.expunge(provider)
-    db.session.rollback()
-    return provider
-
-
-def rev() -> int:
-    return db.session.scalar(sa.select(ConfigState.rev)) or 0
-
-
-def age(provider_id: int, **columns: datetime) -> None:
-    """Move a provider's clock."""
-    table = Provider.__table__
-    db.session.execute(sa.update(table).where(table.c.id == provider_id).values(**columns))
-    commit()
 
 
 def test_a_good_check_connects(make: Callable[..., int], endpoint: LoopbackProvider) -> None:
@@ -280,14 +227,13 @@ def test_the_sweep_finds_a_check_whose_worker_died(
 
 
 def test_the_sweep_finds_those_whose_time_has_come(
-    app: Flask, make: Callable[..., int], nudges: list[tuple[str, Any]]
+    make: Callable[..., int], nudges: list[tuple[str, Any]]
 ) -> None:
-    interval = timedelta(seconds=app.config["HEALTH_CHECK_INTERVAL"])
     due, recent, resting = make("due"), make("recent"), make("resting", is_active=False)
     for provider_id in (due, recent, resting):
         assert services.run_check(provider_id)
-    age(due, last_checked_at=utcnow() - interval)
-    age(resting, last_checked_at=utcnow() - interval)
+    age(due, next_check_at=utcnow())
+    age(resting, next_check_at=utcnow())
     nudges.clear()
 
     services.sweep()
@@ -319,7 +265,7 @@ def test_a_lost_key_takes_the_status_back(
     provider_id = make(api_key=None)
     assert services.run_check(provider_id)
     monkeypatch.delenv("OPENAI_API_KEY")
-    age(provider_id, last_checked_at=utcnow() - timedelta(days=1))
+    age(provider_id, next_check_at=utcnow())
 
     services.run_check(provider_id)
 
