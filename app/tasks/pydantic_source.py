@@ -19,6 +19,10 @@ _PLAIN = (
     | {"minItems", "maxItems", "uniqueItems", "minContains", "maxContains"}
     | {"minProperties", "maxProperties", "required", "dependentRequired"}
 )
+_IMPORTED = {"Annotated", "Any", "AwareDatetime", "BaseModel", "ConfigDict", "Enum", "Field"} | {
+    "Literal",
+    "RootModel",
+}
 _ONE_AT_A_TIME = Lock()  # the generator keeps state of its own while it works
 
 
@@ -35,11 +39,11 @@ def generate(task_name: str, schema: dict[str, Any]) -> str:
         with _ONE_AT_A_TIME, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about formats it does not know: text will do
             source = generate_code(
-                json.dumps(standard_only(schema)),
+                json.dumps(standard_only(schema) | {"title": class_name(task_name)}),
                 input_file_type=InputFileType.JsonSchema,
                 output_model_type=DataModelType.PydanticV2BaseModel,
                 target_python_version=PythonVersion.PY_311,
-                class_name=class_name(task_name),
+                custom_class_name_generator=_class_name_of,
                 custom_file_header=f"# What the task {json.dumps(task_name)} answers.",
                 enum_field_as_literal=LiteralType.All,
                 use_annotated=True,
@@ -54,9 +58,24 @@ def generate(task_name: str, schema: dict[str, Any]) -> str:
 
 def class_name(task_name: str) -> str:
     """``TradeSignalResponse`` for "trade signal"; no class of Pydantic's ends like that."""
-    words = re.findall(r"[A-Za-z0-9]+", task_name)
-    name = "".join(word[0].upper() + word[1:] for word in words)
+    name = _camel_case(task_name)
     return f"{'Task' if not name or name[0].isdigit() else ''}{name}Response"
+
+
+def _class_name_of(name: str) -> str:
+    """A class named for the title or property that it stands for, unless the source imports that.
+
+    The generator evades the imports itself, but then mixes up two classes that it had to evade.
+    """
+    camel = _camel_case(name)
+    if not camel or camel[0].isdigit() or camel in _IMPORTED:
+        return f"Task{camel}"
+    return camel
+
+
+def _camel_case(name: str) -> str:
+    words = re.findall(r"[A-Za-z0-9]+", name)
+    return "".join(word[0].upper() + word[1:] for word in words)
 
 
 def standard_only(schema: Any) -> Any:

@@ -83,6 +83,15 @@ def test_right_answers_fit_the_model_and_incomplete_ones_do_not(data: st.DataObj
         assert not accepts(model, {key: answer[key] for key in answer.keys() - {name}})
 
 
+NAMED_LIKE_IMPORTS: dict[str, Any] = {
+    "Field": {"type": "array", "required": False},
+    "_": {
+        "type": "object",
+        "properties": {
+            "Field": {"type": "object", "properties": {"Field": {"type": "array"}}},
+        },
+    },
+}
 CORNERS: list[tuple[dict[str, Any], Any]] = [
     ({"type": "object", "properties": {"a": {"type": "string", "format": "ticker"}}}, {"a": "x"}),
     ({"allOf": [{"properties": {"a": {"type": "string"}}}] * 2, "type": "object"}, {"a": "x"}),
@@ -90,6 +99,7 @@ CORNERS: list[tuple[dict[str, Any], Any]] = [
     ({"type": "object", "properties": {"a-b": {"type": "null"}, "a_b": {"const": [1]}}}, {}),
     ({"type": "array", "prefixItems": [{"type": "string"}], "items": False}, ["x"]),
     ({"type": "object", "not": {"required": ["a"]}, "dependentRequired": {"b": ["c"]}}, {}),
+    (NAMED_LIKE_IMPORTS, {"_": {"Field": {"Field": [1]}}}),
 ]
 
 
