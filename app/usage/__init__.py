@@ -1,0 +1,1 @@
+"""What agents spent: events as they were reported, and sums of them."""
