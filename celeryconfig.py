@@ -22,8 +22,9 @@ task_reject_on_worker_lost = True
 worker_prefetch_multiplier = 1
 worker_hijack_root_logger = False
 timezone = "UTC"
-imports = ("worker.health", "worker.transfer", "worker.webhooks")
+imports = ("worker.agents", "worker.health", "worker.transfer", "worker.webhooks")
 beat_schedule = {
     "sweep": {"task": "health.sweep", "schedule": 5.0, "options": {"expires": 5}},
+    "agent-tests": {"task": "agents.sweep_tests", "schedule": 5.0, "options": {"expires": 5}},
     "webhooks": {"task": "webhooks.sweep", "schedule": 5.0, "options": {"expires": 5}},
 }

@@ -59,6 +59,7 @@ class ErrorPayloadApi(Api):
 def init_app(app: Flask) -> None:
     """Register every domain's blueprint and the error handlers."""
     from app.accounts.api import blueprint as accounts
+    from app.agents.agent_test_api import blueprint as agent_tests
     from app.agents.api import blueprint as agents
     from app.agents.chain_api import blueprint as chain
     from app.agents.halt_api import blueprint as halt
@@ -78,7 +79,7 @@ def init_app(app: Flask) -> None:
     api = ErrorPayloadApi(app)
     api.spec.components.security_scheme("bearer", BEARER)
     api.spec.options["security"] = [{"bearer": []}]
-    domains = (accounts, webhooks, agents, chain, halt, providers, health, tasks)
+    domains = (accounts, webhooks, agents, agent_tests, chain, halt, providers, health, tasks)
     blueprints = (*domains, sync, clients, transfer)
     for blueprint in blueprints:
         # Sessions are checked in the gate, which knows a token from a session.

@@ -1,6 +1,7 @@
 """Every domain's models, in one import, for Alembic and for `core.db.referrers`."""
 
 from app.accounts.models import ApiToken, User
+from app.agents.agent_test_models import AgentTest
 from app.agents.models import Agent, GlobalHalt, LLMConfig, SpeechConfig
 from app.changes.models import Change, ConfigState
 from app.core.models import EncryptionCanary
@@ -13,6 +14,7 @@ from app.webhooks.models import Webhook, WebhookDelivery
 
 __all__ = [
     "Agent",
+    "AgentTest",
     "ApiToken",
     "Assignment",
     "Change",

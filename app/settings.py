@@ -188,6 +188,12 @@ SETTINGS = (
     ),
     Setting("OUTBOUND_DEADLINE", 10, _integer(1, 60), "Seconds one outbound request may take."),
     Setting(
+        "AGENT_TEST_DEADLINE",
+        120,
+        _integer(1, 600),
+        "Seconds a test of an agent may take, all its calls together.",
+    ),
+    Setting(
         "HEALTH_CHECK_INTERVAL",
         300,
         _integer(1, 86400),

@@ -28,6 +28,8 @@ NEEDS = {
     "/agents/<>/tasks": {"GET": READ, "POST": WRITE},
     "/agents/<>/tasks/<>": {"GET": READ, "PATCH": WRITE, "DELETE": WRITE},
     "/agents/current": {"GET": READ},
+    "/agents/<>/test": {"POST": OPERATE},
+    "/agents/<>/tests/<>": {"GET": READ},
     "/agents/default": {"GET": READ},
     "/assignments": {"GET": READ},
     "/changes": {"GET": READ},
