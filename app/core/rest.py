@@ -143,7 +143,10 @@ def expected_version() -> int | None:
     tags = request.if_match
     if not tags or tags.star_tag:
         return None
-    text = next(iter(tags.as_set(include_weak=True)), "").removeprefix("W/").strip('"')
+    given = tags.as_set(include_weak=True)
+    if len(given) > 1:
+        raise PreconditionFailed("If-Match takes one ETag: the version that you have read.")
+    text = next(iter(given), "").removeprefix("W/").strip('"')
     if not text.isascii() or not text.isdigit():
         raise PreconditionFailed("If-Match is not the ETag of this resource.")
     return int(text[:18])
