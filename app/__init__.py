@@ -12,8 +12,7 @@ def create_app(overrides: dict[str, Any] | None = None) -> "Flask":
     ``overrides`` are settings that win over the environment. Raises SettingsError, naming the
     setting that is missing or wrong. Connects to nothing.
     """
-    from app import admin, api, cli, core, push, web
-    from app.pages.admin import OverviewView
+    from app import api, cli, console, core, push, web
     from app.settings import load_settings
 
     app = web.App(__name__)
@@ -21,7 +20,7 @@ def create_app(overrides: dict[str, Any] | None = None) -> "Flask":
     core.init_app(app)
     web.init_app(app)
     api.init_app(app)
-    admin.init_app(app, OverviewView(name="Overview"))
+    console.init_app(app)
     push.init_app(app)
     cli.init_app(app)
     return app

@@ -41,6 +41,12 @@ class ResourceView(Gate, BaseModelView):
     update_schema: ClassVar[type[Schema]]
     noun: ClassVar[str]
     read_only: ClassVar[bool] = False
+    live: ClassVar[str] = "any"
+    """Whose changes renew the list while it is open: agent, provider, task, or any."""
+    live_every: ClassVar[int] = 0
+    """Seconds after which it is renewed in any case; 0 = never, for nothing else changes it."""
+    selects: bool = False
+    """Whether rows can be ticked, for what list.html's ``selection_actions`` offer."""
 
     needed_by: ClassVar = {"create_view": Permission.WRITE, "edit_view": Permission.WRITE}
     can_view_details = True
@@ -187,6 +193,16 @@ class ResourceView(Gate, BaseModelView):
             return not self.handle_view_exception(error)
         flash(f"{self.noun} {name} is deleted.", "success")
         return True
+
+    def chosen(self) -> list[Any]:
+        """The ticked rows, those that are still there and may be seen."""
+        found = []
+        for text in dict.fromkeys(request.form.getlist("ids")[: max(self.page_size_options)]):
+            try:
+                found.append(self.find(row_id(text)))
+            except NotFound:
+                continue  # deleted since the page was shown
+        return found
 
     def act(self, verb: Callable[[Any], object], message: str) -> ResponseReturnValue:
         """Do something with the posted row, say so, and go back to the list."""

@@ -11,6 +11,7 @@ from wtforms import (
     FieldList,
     FloatField,
     Form,
+    FormField,
     HiddenField,
     IntegerField,
     PasswordField,
@@ -186,6 +187,8 @@ def _find(form: Form, path: tuple[str, ...]) -> Field | None:
         index, *rest = rest
         entry = field.entries[int(index)] if int(index) < len(field.entries) else None
         return _find(entry.form, tuple(rest)) if entry is not None and rest else None
+    if isinstance(field, FormField):
+        return _find(field.form, tuple(rest)) if rest else None
     # Beside a hidden field nobody would see it.
     return field if not rest and not isinstance(field, IdField) else None
 
@@ -193,7 +196,10 @@ def _find(form: Form, path: tuple[str, ...]) -> Field | None:
 def _leaves(form: Form) -> Iterator[tuple[str, Field]]:
     """The fields that a person fills in, but for keys, which nobody can compare."""
     for field in form:
-        if not isinstance(field, VersionField | KeyField | IdField):
+        if isinstance(field, FormField):
+            for label, inner in _leaves(field.form):
+                yield f"{field.label.text}: {label}", inner
+        elif not isinstance(field, VersionField | KeyField | IdField):
             yield field.label.text, field
 
 

@@ -54,8 +54,10 @@ def in_words(error: Exception) -> SwitchyardError | None:
 class Gate:
     """Mixed into every admin view, before Flask-Admin's own class."""
 
-    icon: ClassVar[str]
+    icon: ClassVar[str] = "dot"
     """The symbol of icons.svg that stands for the page in the menu."""
+    menu_endpoint: ClassVar[str] = ""
+    """The page whose link in the menu stands for this one as well."""
     needs: ClassVar[Permission] = Permission.READ
     """What the page asks of whoever looks at it."""
     needed_by: ClassVar[dict[str, Permission]] = {}

@@ -3,9 +3,14 @@ import { startAsking } from "./ask_reason.js";
 import { startBaseUrl } from "./base_url.js";
 import { startChainEditor } from "./chain.js";
 import { startConfirming } from "./confirm.js";
+import { startKeys } from "./keys.js";
 import { startLive } from "./live.js";
+import { startPalette } from "./palette.js";
 import { startRedButton } from "./red_button.js";
+import { startRegions } from "./regions.js";
+import { startSelection } from "./selection.js";
 import { startSocket } from "./socket.js";
+import { startTimes } from "./times.js";
 import { startToasts } from "./toasts.js";
 
 const root = document.documentElement;
@@ -18,12 +23,17 @@ function toggleTheme() {
 }
 
 document.querySelector("[data-theme-toggle]")?.addEventListener("click", toggleTheme);
+startTimes();
 startToasts();
+startPalette();
+startKeys();
 startConfirming();
 startAsking();
 startChainEditor();
 startBaseUrl();
+startSelection();
 startLive();
+startRegions();
 startRedButton();
 startSocket(); // once every part has said what it listens to
 document.querySelector("[aria-invalid]")?.focus(); // the first field that was refused

@@ -1,6 +1,7 @@
 // Live status of providers. While the socket is down the page asks every few seconds; a check under
 // way is not pushed, so it is asked for quickly.
 import { listen, socketIsOpen } from "./socket.js";
+import { timeElement } from "./times.js";
 import { toast } from "./toasts.js";
 
 const SLOW_MS = 5000;
@@ -9,11 +10,14 @@ const QUICK_FOR_MS = 30000;
 const UNSETTLED = new Set(["pending", "validating"]);
 const AT_ONCE = 20; // asks this many providers in one turn, the rest in the next
 
+const states = new Map(); // the last status seen of each provider, by id
 let quickUntil = 0;
 let timer = null;
 
 export function startLive() {
-  if (shownIds().length === 0) return;
+  if (shownIds().length === 0 && !document.querySelector("[data-live]")) return;
+  noteBadges();
+  document.addEventListener("region:taken", noteBadges); // new badges, or newer ones
   quickUntil = Date.now() + QUICK_FOR_MS;
   listen({ topic: "providers", hear, catchUp: refreshAll });
   schedule();
@@ -58,14 +62,25 @@ async function refreshOne(id) {
 }
 
 function fill(provider) {
-  const status = provider.validation_status;
-  const badge = document.querySelector(`.status[data-provider="${provider.id}"]`);
-  const before = badge?.dataset.status;
   for (const element of elementsOf(provider.id)) fillOne(element, provider);
+  const { id, name, validation_status: status, last_error: error } = provider;
+  note(String(id), name, status, error);
+}
+
+function noteBadges() {
+  for (const { dataset, title } of document.querySelectorAll(".status[data-provider]")) {
+    note(dataset.provider, dataset.name, dataset.status, title);
+  }
+}
+
+// Says so where a status has turned, whoever learnt of it first.
+function note(id, name, status, error) {
+  const before = states.get(id);
+  states.set(id, status);
   if (before === undefined || before === status) return;
   quickUntil = Date.now() + QUICK_FOR_MS;
-  if (status === "connected") toast(`${provider.name} is connected.`, "success");
-  if (status === "error") toast(`${provider.name}: ${provider.last_error}`, "error");
+  if (status === "connected") toast(`${name} is connected.`, "success");
+  if (status === "error") toast(`${name}: ${error}`, "error");
 }
 
 // Deleted by somebody else: say so, and ask no more.
@@ -96,15 +111,6 @@ function fillOne(element, provider) {
     default:
       element.textContent = value ?? "";
   }
-}
-
-function timeElement(iso) {
-  const [date, clock] = new Date(iso).toISOString().split("T");
-  const element = document.createElement("time");
-  element.dateTime = iso;
-  element.title = `${date} ${clock.slice(0, 8)} UTC`;
-  element.textContent = `${date} ${clock.slice(0, 5)} UTC`;
-  return element;
 }
 
 function elementsOf(id) {

@@ -1,0 +1,109 @@
+// Parts of a page that stay true while it is open: an element with an id and data-live is taken
+// anew from the page's own address when the socket tells of a change of a kind that data-live names
+// ("agent provider", or "any"), when a heartbeat's rev has moved on, after a reconnect, and by the
+// clock (data-every, in seconds).
+import { listen, socketIsOpen } from "./socket.js";
+import { startTimes } from "./times.js";
+
+const GATHER_MS = 150; // one question for all the messages of a change
+const POLL_S = 5; // while the socket is down
+const TICK_MS = 1000;
+
+const regions = () => [...document.querySelectorAll("[data-live]")];
+const due = new Set();
+let gathering = null;
+let rev = null;
+let seconds = 0;
+
+export function startRegions() {
+  if (regions().length === 0) return;
+  listen({ topic: "agents,providers,tasks", hear, catchUp: () => want(() => true) });
+  setInterval(tick, TICK_MS);
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) want(() => true);
+  });
+}
+
+function hear(message) {
+  if (message.type === "welcome" || message.type === "heartbeat") {
+    // What is not pushed by name (accounts, descriptions) raises the rev all the same.
+    if (rev !== null && message.rev !== rev) want(() => true);
+    rev = message.rev;
+  } else {
+    want((region) => kinds(region).some((kind) => tellsOf(message.type, kind)));
+  }
+}
+
+// A provider's status is live.js's, which knows the badge; what counts states names it.
+function tellsOf(type, kind) {
+  if (kind === "any" || type === kind) return true;
+  return type !== "provider_status" && type.startsWith(`${kind}_`);
+}
+
+function kinds(region) {
+  return region.dataset.live.split(" ");
+}
+
+function tick() {
+  if (document.hidden) return;
+  seconds += 1;
+  want((region) => {
+    const every = Number(region.dataset.every) || (socketIsOpen() ? 0 : POLL_S);
+    return every > 0 && seconds % every === 0;
+  });
+}
+
+function want(wanted) {
+  for (const region of regions().filter(wanted)) due.add(region.id);
+  if (due.size > 0) gathering ??= setTimeout(refresh, GATHER_MS);
+}
+
+async function refresh() {
+  gathering = null;
+  const ids = [...due];
+  due.clear();
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    if (!answer.ok || answer.redirected) return; // deleted or signed out: what is shown stays
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const id of ids) take(id, page.getElementById(id));
+  } catch {
+    // The server is away: the next message or turn asks again.
+  }
+}
+
+function take(id, fresh) {
+  const old = document.getElementById(id);
+  if (!old || !fresh || isBusy(old)) return;
+  startTimes(fresh);
+  keepState(old, fresh);
+  if (old.innerHTML === fresh.innerHTML) return;
+  const focused = old.contains(document.activeElement) && pathOf(document.activeElement);
+  old.replaceChildren(...document.importNode(fresh, true).childNodes);
+  if (focused) old.querySelector(focused)?.focus();
+  document.dispatchEvent(new CustomEvent("region:taken", { detail: old }));
+}
+
+// Nothing is taken from under somebody who types, has chosen rows or is being asked.
+function isBusy(region) {
+  const typing = document.activeElement?.matches("input, select, textarea");
+  if (typing && region.contains(document.activeElement)) return true;
+  return region.querySelector("[data-select]:checked, dialog[open]") !== null;
+}
+
+// What stood open, and which buttons were let go by their scripts, stays so.
+function keepState(old, fresh) {
+  const before = old.querySelectorAll("details");
+  fresh.querySelectorAll("details").forEach((details, index) => {
+    if (before[index]) details.open = before[index].open;
+  });
+  for (const button of fresh.querySelectorAll("[data-confirm] button")) button.disabled = false;
+}
+
+// How to find the focused element again among the new ones.
+function pathOf(element) {
+  if (element.id) return `#${CSS.escape(element.id)}`;
+  const name = ["aria-label", "href"].find((attribute) => element.hasAttribute(attribute));
+  if (!name) return null;
+  return `${element.tagName}[${name}="${CSS.escape(element.getAttribute(name))}"]`;
+}
