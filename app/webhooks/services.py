@@ -30,7 +30,7 @@ def announce(event: EventType | str, data: dict[str, Any]) -> None:
     out, or never was. ``data`` is plain JSON without secrets. Raises ValueError for another event.
     """
     event = EventType(event)
-    log.warning("event %s: %s", event, json.dumps(data))
+    log.warning("event %s: %s", event, json.dumps(data, ensure_ascii=False))
     with db.session.no_autoflush:
         active = list(db.session.scalars(sa.select(Webhook).where(Webhook.is_active)))
     for webhook in active:

@@ -5,7 +5,6 @@ timestamps cannot be made to take a recorded message again.
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import secrets
@@ -24,8 +23,8 @@ def check_secret(secret: str) -> str | None:
     """What is wrong with a secret that somebody brings along, or None."""
     try:
         size = len(_key(secret))
-    except (binascii.Error, UnicodeEncodeError):
-        return f"What follows {PREFIX} must be base64; without it any text will do."
+    except ValueError:
+        return f"What follows {PREFIX} must be base64; without that prefix any text will do."
     if not MIN_BYTES <= size <= MAX_BYTES:
         return f"It must be from {MIN_BYTES} to {MAX_BYTES} bytes long, and is {size}."
     return None
