@@ -64,6 +64,7 @@ def init_app(app: Flask) -> None:
     from app.agents.chain_api import blueprint as chain
     from app.agents.halt_api import blueprint as halt
     from app.health.api import blueprint as health
+    from app.prices.api import blueprint as prices
     from app.probes import blueprint as probes
     from app.providers.api import blueprint as providers
     from app.push.api import blueprint as clients
@@ -79,7 +80,18 @@ def init_app(app: Flask) -> None:
     api = ErrorPayloadApi(app)
     api.spec.components.security_scheme("bearer", BEARER)
     api.spec.options["security"] = [{"bearer": []}]
-    domains = (accounts, webhooks, agents, agent_tests, chain, halt, providers, health, tasks)
+    domains = (
+        accounts,
+        webhooks,
+        agents,
+        agent_tests,
+        chain,
+        halt,
+        providers,
+        health,
+        prices,
+        tasks,
+    )
     blueprints = (*domains, sync, clients, transfer)
     for blueprint in blueprints:
         # Sessions are checked in the gate, which knows a token from a session.

@@ -89,7 +89,7 @@ class Rates:
             "source": self.source.value,
             "currency": self.currency,
             **_per_1m(self.base),
-            **{name: _text(fee) for name, fee in fees.items() if fee is not None},
+            **{name: text_of(fee) for name, fee in fees.items() if fee is not None},
             **({"tiers": tiers} if tiers else {}),
         }
 
@@ -201,10 +201,10 @@ def _completed(own: TokenRates, other: TokenRates) -> TokenRates:
 
 def _per_1m(rates: TokenRates) -> dict[str, str]:
     amounts = {name: shifted(getattr(rates, name), 6) for name in TOKEN_CLASSES}
-    return {f"{name}_per_1m": _text(it) for name, it in amounts.items() if it is not None}
+    return {f"{name}_per_1m": text_of(it) for name, it in amounts.items() if it is not None}
 
 
-def _text(amount: Decimal) -> str:
+def text_of(amount: Decimal) -> str:
     """Plain digits without trailing zeros."""
     text = format(amount, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -39,6 +39,8 @@ NEEDS = {
     "/config/import": {"POST": ADMINISTER},
     "/halt": {"GET": READ, "POST": OPERATE},
     "/llm-configs/bulk": {"POST": WRITE},
+    "/prices": {"GET": INSPECT, "POST": ADMINISTER},
+    "/prices/<>": {"GET": INSPECT, "PATCH": ADMINISTER, "DELETE": ADMINISTER},
     "/providers": {"GET": READ, "POST": WRITE},
     "/providers/<>": {"GET": READ, "PUT": WRITE, "PATCH": WRITE, "DELETE": WRITE},
     "/providers/<>/checks": {"GET": READ},
