@@ -1,8 +1,8 @@
 """A provider on the loopback: the edge of the world, the one thing that tests and the demo fake.
 
-It speaks OpenAI's ``/v1/models`` and ``/v1/chat/completions`` (Anthropic's and vLLM's lists look
-the same), Google's ``/v1beta/models`` and Ollama's ``/api/tags``, keeps every request it saw, and
-misbehaves when told to::
+It speaks OpenAI's wire below ``/v1`` (speech included), Anthropic's ``/v1/messages``, Google's
+below ``/v1beta``, Ollama's ``/api/tags`` and ``/api/chat``, and opens a WebSocket at ``/ws``. It
+keeps every request it saw, and misbehaves when told to::
 
     with LoopbackProvider(models=["m-1"], key="sk-right") as provider:
         provider.openai_url                 # http://127.0.0.1:PORT/v1
@@ -12,6 +12,8 @@ misbehaves when told to::
         provider.requests[-1].headers["authorization"]
 """
 
+import base64
+import hashlib
 import json
 import ssl
 import threading
@@ -109,6 +111,10 @@ class LoopbackProvider:
     def answer_with(self, body: bytes, headers: dict[str, str] | None = None) -> None:
         """200 with these bytes, called JSON, whatever was asked."""
         self._become(lambda handler: handler.send(200, body, "application/json", headers))
+
+    def answer_raw(self, answer: bytes) -> None:
+        """With exactly these bytes, status line and headers included."""
+        self._become(lambda handler: _write_raw(handler, answer))
 
     def answer_html(self) -> None:
         """200 with a web page, as a captive portal does."""
@@ -219,8 +225,12 @@ def _answer_ok(handler: _Handler) -> None:
     path = handler.path.partition("?")[0]
     if not provider.accepts({name.lower(): value for name, value in handler.headers.items()}):
         handler.send_json(401, {"error": {"message": "wrong key"}})
-    elif handler.command == "POST" and path == "/v1/chat/completions":
-        handler.send_json(200, _completion(provider, handler.body))
+    elif handler.headers.get("Upgrade") == "websocket" and path == "/ws":
+        _open_websocket(handler)
+    elif handler.command == "POST" and path in _SOUNDS:
+        handler.send(200, b"ID3" + bytes(64), "audio/mpeg")
+    elif handler.command == "POST" and (complete := _find_completion(path)):
+        handler.send_json(200, complete(provider, handler.body))
     elif handler.command == "GET" and path in _LISTS:
         handler.send_json(200, _LISTS[path](provider.models))
     else:
@@ -234,19 +244,83 @@ _LISTS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
 }
 
 
+_SOUNDS = {"/v1/audio/speech", "/text_to_speech"}
+
+
+def _find_completion(path: str) -> Callable[[LoopbackProvider, bytes], dict[str, Any]] | None:
+    return _content if path.endswith(":generateContent") else _COMPLETIONS.get(path)
+
+
+def _asked_model(provider: LoopbackProvider, body: bytes) -> str:
+    return str(json.loads(body or b"{}").get("model", provider.models[0]))
+
+
 def _completion(provider: LoopbackProvider, body: bytes) -> dict[str, Any]:
     message = {"role": "assistant", "content": provider.reply_text}
     return {
         "id": "chatcmpl-loopback",
         "object": "chat.completion",
         "created": 1,
-        "model": json.loads(body or b"{}").get("model", provider.models[0]),
+        "model": _asked_model(provider, body),
         "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6},
     }
 
 
+def _message(provider: LoopbackProvider, body: bytes) -> dict[str, Any]:
+    return {
+        "type": "message",
+        "role": "assistant",
+        "model": _asked_model(provider, body),
+        "content": [{"type": "text", "text": provider.reply_text}],
+        "usage": {"input_tokens": 5, "output_tokens": 1},
+    }
+
+
+def _content(provider: LoopbackProvider, body: bytes) -> dict[str, Any]:
+    content = {"role": "model", "parts": [{"text": provider.reply_text}]}
+    return {
+        "candidates": [{"content": content, "finishReason": "STOP"}],
+        "modelVersion": provider.models[0],
+        "usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 1},
+    }
+
+
+def _chat(provider: LoopbackProvider, body: bytes) -> dict[str, Any]:
+    return {
+        "model": _asked_model(provider, body),
+        "message": {"role": "assistant", "content": provider.reply_text},
+        "done": True,
+        "prompt_eval_count": 5,
+        "eval_count": 1,
+    }
+
+
+_COMPLETIONS: dict[str, Callable[[LoopbackProvider, bytes], dict[str, Any]]] = {
+    "/v1/chat/completions": _completion,
+    "/v1/messages": _message,
+    "/api/chat": _chat,
+    "/v1/audio/transcriptions": lambda provider, _: {"text": provider.reply_text},
+    "/voices": lambda *_: {"voices": []},
+}
+
+
+def _open_websocket(handler: _Handler) -> None:
+    nonce = handler.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+    digest = hashlib.sha1(nonce.encode(), usedforsecurity=False).digest()
+    handler.send_response(101)
+    handler.send_header("Connection", "Upgrade")
+    handler.send_header("Upgrade", "websocket")
+    handler.send_header("Sec-WebSocket-Accept", base64.b64encode(digest).decode())
+    handler.end_headers()
+
+
 def _hang_up(handler: _Handler) -> None:
+    handler.close_connection = True
+
+
+def _write_raw(handler: _Handler, answer: bytes) -> None:
+    handler.wfile.write(answer)
     handler.close_connection = True
 
 

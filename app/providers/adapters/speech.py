@@ -20,6 +20,10 @@ SPOKEN = "OK"
 USUAL_VOICE = "alloy"
 NO_WEBSOCKET = "Something answers there, but it opens no WebSocket: is the path right?"
 
+THERE = (400, 404, 405, 426, 501)
+"""What a server says that is alive, and was not asked in its own way."""
+NO_SOUND = ("text/", "application/json")
+
 
 class AsyncAdapter(Adapter):
     """async.ai: a key in ``x-api-key``. It lists voices, which need the key, and no models."""
@@ -95,11 +99,9 @@ class OpenAITranscriptionAdapter(OpenAIAdapter):
 
 
 def _reachable(target: Target, answer: Answer) -> ProbeResult:
-    """For endpoints without a free list: any answer but a refused key or a failure will do."""
-    status = answer.status
-    # 501: it is there and knows no such verb, as small servers of one's own may say.
-    alive = status is not None and (status < 500 or status == 501) and status not in (401, 403)
-    return ProbeResult(alive, status, error=None if alive else reason_of(target, answer))
+    """For endpoints without a free list: that something of the kind is there will do."""
+    reason = None if answer.status in THERE else reason_of(target, answer)
+    return ProbeResult(reason is None, answer.status, error=reason)
 
 
 def _async_headers(target: Target) -> dict[str, str]:
@@ -116,16 +118,18 @@ def _open(target: Target, where: Mapping[str, Any], http: Outbound) -> Answer:
 
 def _insist(answer: Answer) -> Answer:
     """An answer that is none but a WebSocket's counts as an error."""
-    if answer.error or answer.status == 101:
+    if answer.error or answer.status is None or answer.status == 101:
         return answer
+    if answer.status >= 400:
+        return parsed(answer)  # its words may say why
     return replace(answer, error=NO_WEBSOCKET)
 
 
 def _sound(answer: Answer) -> Answer:
     """Sound is no JSON, and there may be more of it than is read."""
     kind = answer.headers.get("Content-Type", "")
-    is_sound = answer.status == 200 and answer.json is None and not kind.startswith("text/")
-    return replace(answer, error=None) if is_sound and answer.body else answer
+    is_sound = answer.status == 200 and answer.body and not kind.startswith(NO_SOUND)
+    return replace(answer, error=None) if is_sound else answer
 
 
 def _read_sound(answer: Answer) -> Reply:

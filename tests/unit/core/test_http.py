@@ -1,6 +1,5 @@
 """The outbound session against a provider on the loopback that misbehaves in every way."""
 
-import datetime
 import ipaddress
 import logging
 import socket
@@ -11,12 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from app.core.http import BODY_LIMIT, Outbound
+from tests.support.certificates import speak_tls
 from tests.support.loopback_provider import LoopbackProvider
 
 KEY = "sk-canary-4f1d"
@@ -332,7 +328,7 @@ def test_no_failure_and_no_log_shows_the_key(
 
 def test_a_certificate_that_nobody_vouches_for(tmp_path: Path) -> None:
     with LoopbackProvider() as provider:
-        _speak_tls(provider, tmp_path)
+        speak_tls(provider, tmp_path)
         outbound = Outbound([provider.address], deadline=5)
 
         answer = outbound.get(f"https://127.0.0.1:{provider.port}/", {"x-api-key": KEY})
@@ -346,7 +342,7 @@ def test_a_trusted_certificate_is_checked_against_the_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with LoopbackProvider() as provider:
-        certificate = _speak_tls(provider, tmp_path)
+        certificate = speak_tls(provider, tmp_path)
         context = ssl.create_default_context(cafile=str(certificate))
         monkeypatch.setattr("app.core.http._tls_context", lambda: context)
         outbound = Outbound([provider.address], deadline=5, resolve=lambda *_: LOOPBACK)
@@ -365,36 +361,3 @@ def test_plain_http_where_tls_was_asked_for(provider: LoopbackProvider, outbound
 
     assert answer.error is not None
     assert "does not speak HTTPS" in answer.error
-
-
-def _speak_tls(provider: LoopbackProvider, folder: Path) -> Path:
-    """Put a self-signed certificate for models.example on the provider; answers its file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "models.example")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("models.example")]), False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "certificate.pem"
-    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_path = folder / "key.pem"
-    key_path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path, key_path)
-    provider.speak_tls(context)
-    return path

@@ -127,7 +127,7 @@ def test_speech_without_a_list_is_reachable_or_not(
     provider: LoopbackProvider, kind: str, capability: Capability
 ) -> None:
     assert probe(provider, kind, capability=capability) == ProbeResult(True, 404)
-    provider.answer_html()
+    provider.answer_json({"voices": []})
     assert probe(provider, kind, capability=capability) == ProbeResult(True, 200)
     provider.answer_status(401)
     assert probe(provider, kind, capability=capability).error == "The key was refused (HTTP 401)."
