@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 from app.agents.services import lock_defaults
 from app.changes.models import Change
-from app.changes.services import list_changes_of
+from app.changes.services import history_query, list_changes_of
 from app.core.db import commit, db, flush, read_on
-from app.core.errors import Invalid
+from app.core.errors import Invalid, NotFound
 from app.transfer.history import PARTS_OF_AGENTS
 from app.transfer.restorers import RESTORERS, Wish
 
@@ -19,6 +19,20 @@ class Restored(NamedTuple):
     entity_id: int
     root: str
     warnings: list[str]
+
+
+def can_restore(entity: str) -> bool:
+    """Whether the history can bring this kind of thing back."""
+    return entity in RESTORERS
+
+
+def rev_before(rev: int) -> int:
+    """The newest rev before this one that the history knows. Raises NotFound."""
+    query = history_query(rev_to=rev - 1).with_only_columns(Change.rev).limit(1)
+    found = db.session.scalar(query)
+    if found is None:
+        raise NotFound(f"The history knows nothing from before the change {rev}.")
+    return found
 
 
 def restore(

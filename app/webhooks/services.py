@@ -18,6 +18,8 @@ from app.webhooks.models import DeliveryStatus, EventType, Webhook, WebhookDeliv
 from app.webhooks.signing import new_secret
 
 DELIVER_JOB = "webhooks.deliver"
+UNSEEN = "It has a new secret that nobody has seen: set the receiver's own."
+"""Said where a webhook was made from something that holds no secret."""
 TEST_MESSAGE = "This is a test: whoever reads it is told what happens here."
 
 log = logging.getLogger(__name__)

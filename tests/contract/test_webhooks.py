@@ -16,7 +16,7 @@ from app.webhooks import services
 from app.webhooks.models import Webhook, WebhookDelivery
 from app.webhooks.signing import check_secret
 from tests.conftest import Api
-from tests.contract.conftest import on_sqlite
+from tests.contract.conftest import MakeToken, on_sqlite
 
 URL = "https://hooks.example.com/switchyard"
 SECRET = "whsec_Y2FuYXJ5LXNlY3JldC0wMTIzNDU2Nzg5"
@@ -229,3 +229,47 @@ def test_its_secret_rotates_with_the_api_keys(app: Flask, api: Api) -> None:
         assert webhook.open_secret().get_secret_value() == SECRET
         app.extensions["keyring"] = Keyring([Fernet.generate_key().decode()])
         assert keys.status().unreadable == ["webhook 1 (pager)"]
+
+
+def test_it_is_restored_with_todays_secret_or_a_new_one(
+    api: Api, make_token: MakeToken, rev: Callable[[], int]
+) -> None:
+    webhook = make(api, events=["provider.down"])
+    path, good = f"/webhooks/{webhook['id']}", rev()
+    api("PATCH", path, {"events": [], "url": f"{URL}/moved", "secret": SECRET + "AAAA"})
+    wish = {"entity": "webhook", "entity_id": webhook["id"]}
+    token = make_token("config:read", "config:write")
+    assert api("POST", f"/changes/{good}/restore", wish, token=token).status_code == 403
+    assert api("GET", path).json["version"] == 2
+
+    restored = api("POST", f"/changes/{good}/restore", wish).json
+    assert "today's secret" in restored["warnings"][0]
+    now = api("GET", path).json
+    assert (now["events"], now["url"]) == (["provider.down"], URL)
+
+    api("DELETE", path)
+    restored = api("POST", f"/changes/{good}/restore", wish).json
+    assert restored["warnings"] == [services.UNSEEN]
+    assert restored["entity_id"] != webhook["id"]
+    assert api("GET", f"/webhooks/{restored['entity_id']}").json["name"] == "pager"
+
+
+def test_a_document_changes_it_and_holds_no_secret(api: Api) -> None:
+    make(api)
+    document = api("GET", "/config/export", headers={"Accept": "application/json"}).json
+    (item,) = document["webhooks"]
+    assert item == {"name": "pager", "url": URL, "events": [], "is_active": True}
+    item["events"] = ["budget.warn"]
+    document["webhooks"].append({"name": "chat", "url": URL})
+    report = api("POST", "/config/import", document)
+    assert report.status_code == 200, report.text
+    assert report.json["warnings"] == [f"webhooks chat: {services.UNSEEN}"]
+    found = {it["name"]: it["events"] for it in api("GET", "/webhooks").json["webhooks"]}
+    assert found == {"chat": [], "pager": ["budget.warn"]}
+    item["secret"] = SECRET
+    refused = api("POST", "/config/import", document)
+    assert "webhooks[0].secret" in refused.json["errors"]["json"]
+    assert SECRET not in refused.text
+    assert (
+        api("POST", "/config/import?prune=true", {**document, "webhooks": []}).json["deleted"] == 2
+    )

@@ -6,6 +6,7 @@ from app.transfer.restorers.agents import restore_agent, restore_speech, restore
 from app.transfer.restorers.base import Restorer, Wish
 from app.transfer.restorers.providers import restore_provider
 from app.transfer.restorers.tasks import restore_assignment, restore_task
+from app.transfer.restorers.webhooks import restore_webhook
 
 __all__ = ["RESTORERS", "Wish"]
 
@@ -16,5 +17,6 @@ RESTORERS: Mapping[str, Restorer] = {
     "provider": restore_provider,
     "speech_config": restore_speech,
     "task": restore_task,
+    "webhook": restore_webhook,
 }
 """By entity. Accounts are left out: a restored role or token would open what was closed."""

@@ -19,7 +19,7 @@ class Wish(NamedTuple):
     rev: int
     expected_version: int | None = None
     may_give_away: bool = False
-    """Whether the caller may change whose an agent is."""
+    """Whether the caller is an admin: may change whose an agent is, and who is told of events."""
 
 
 Restorer = Callable[[Wish], tuple[Any, list[str]]]

@@ -23,9 +23,11 @@ from app.tasks.models import Assignment, Task
 from app.transfer import document
 from app.transfer.export import export_document
 from app.transfer.importing import import_document
+from app.webhooks import services as webhooks
+from app.webhooks.models import EventType, Webhook
 
 OWNERS = ("ada@example.com", "bob@example.com")
-TABLES = (Assignment, LLMConfig, SpeechConfig, Agent, Task, Provider)
+TABLES = (Assignment, LLMConfig, SpeechConfig, Agent, Task, Provider, Webhook)
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=40)
 names = texts.filter(bool)
@@ -101,6 +103,14 @@ task_items = st.fixed_dictionaries(
         ),
     }
 )
+webhook_items = st.fixed_dictionaries(
+    {
+        "name": names,
+        "url": st.sampled_from(["https://one.example/hook", "http://127.0.0.1:1/x%20y"]),
+        "events": st.lists(st.sampled_from([*EventType]).map(str), max_size=3),
+        "is_active": st.booleans(),
+    }
+)
 configurations = st.fixed_dictionaries(
     {
         "providers": st.lists(
@@ -108,6 +118,7 @@ configurations = st.fixed_dictionaries(
         ),
         "tasks": st.lists(task_items, max_size=2, unique_by=lambda it: it["name"]),
         "agents": st.lists(agent_items, max_size=3, unique_by=lambda it: it["agent_id"]),
+        "webhooks": st.lists(webhook_items, max_size=2, unique_by=lambda it: it["name"]),
     }
 )
 
@@ -138,7 +149,8 @@ def test_a_round_trip_is_the_identity(
     report = import_document(raw)
     assert {difference.operation for difference in report.diff} == {"create"}
     assert exported() == without_keys(raw)
-    assert len(report.warnings) == text.count("api_key: set\n")
+    to_enter = text.count("api_key: set\n") + len(configuration["webhooks"])
+    assert len(report.warnings) == to_enter
     assert import_document(raw).diff == []
 
 
@@ -148,6 +160,8 @@ def configure(configuration: dict[str, Any], owners: dict[str | None, int | None
     voice = {"name": "a voice", "type": "async.ai", "capability": "tts"}
     names = {item["name"] for item in configuration["providers"]}
     tts = providers.add_provider(voice).id if voice["name"] not in names else None
+    for item in configuration["webhooks"]:
+        webhooks.add_webhook(item)
     known = [tasks.add_task(item).id for item in configuration["tasks"]]
     for item in configuration["agents"]:
         data = {**item, "owner_id": owners[item["owner_id"]]}
