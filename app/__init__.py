@@ -14,11 +14,13 @@ def create_app(overrides: dict[str, Any] | None = None) -> "Flask":
     """
     from app import api, cli, console, core, push, web
     from app.settings import load_settings
+    from app.usage import intake
 
     app = web.App(__name__)
     app.config.update(load_settings() | (overrides or {}))
     core.init_app(app)
     web.init_app(app)
+    intake.init_app(app)
     api.init_app(app)
     console.init_app(app)
     push.init_app(app)

@@ -71,6 +71,7 @@ def init_app(app: Flask) -> None:
     from app.push.sync import blueprint as sync
     from app.tasks.api import blueprint as tasks
     from app.transfer.api import blueprint as transfer
+    from app.usage.api import blueprint as usage
     from app.webhooks.api import blueprint as webhooks
 
     for name, value in SETTINGS.items():
@@ -91,6 +92,7 @@ def init_app(app: Flask) -> None:
         health,
         prices,
         tasks,
+        usage,
     )
     blueprints = (*domains, sync, clients, transfer)
     for blueprint in blueprints:

@@ -10,6 +10,13 @@ from app.prices.models import Price
 from app.providers.models import Provider
 from app.push.models import Client
 from app.tasks.models import Assignment, Task
+from app.usage.models import (
+    UsageEvent,
+    UsageEventId,
+    UsageRepricing,
+    UsageSeries,
+    UsageState,
+)
 from app.webhooks.models import Webhook, WebhookDelivery
 
 __all__ = [
@@ -29,6 +36,11 @@ __all__ = [
     "ProviderCheck",
     "SpeechConfig",
     "Task",
+    "UsageEvent",
+    "UsageEventId",
+    "UsageRepricing",
+    "UsageSeries",
+    "UsageState",
     "User",
     "Webhook",
     "WebhookDelivery",

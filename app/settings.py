@@ -199,6 +199,18 @@ SETTINGS = (
         _integer(1, 86400),
         "Seconds between two checks of a provider.",
     ),
+    Setting(
+        "USAGE_INTAKE",
+        4,
+        _integer(1, 100),
+        "Batches of usage that one web process stores at a time; the rest wait, then get a 429.",
+    ),
+    Setting(
+        "USAGE_RETENTION_DAYS",
+        400,
+        _integer(0, 36_500),
+        "Days that usage events are kept, to the end of their month; 0 = for good. Sums stay.",
+    ),
     Setting("WS_MAX_SOCKETS", 64, _integer(1, 100_000), "Open sockets of one web process."),
     Setting("WS_MAX_SOCKETS_PER_TOKEN", 5000, _integer(1, 100_000), "Open sockets of one token."),
     Setting("WS_HEARTBEAT", 10, _integer(1, 60), "Seconds between two heartbeats on a socket."),
@@ -227,6 +239,14 @@ def load_settings(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
         settings["ENCRYPTION_KEYS"] = (settings["ENCRYPTION_KEY"],)
     del settings["ENCRYPTION_KEY"]
     return settings
+
+
+def source_of(name: str) -> str:
+    """Where this process has the setting from: the environment, the secrets' file, or nowhere."""
+    if os.environ.get(name):
+        return "environment"
+    data_dir = Path(os.environ.get("DATA_DIR") or "instance").resolve()
+    return SECRETS_FILE if _read_secrets(data_dir / SECRETS_FILE).get(name) else "default"
 
 
 def embedded_redis_socket(data_dir: str | Path) -> Path:

@@ -23,7 +23,7 @@ from tests.support.servers import RedisServer
 MIB = 1024 * 1024
 BEARER = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 JSON = "application/json"
-LARGE = {"/api/config/import"}  # takes 16 MiB; its own tests go beyond
+LARGE = {"/api/config/import", "/api/usage"}  # takes 16 MiB; its own tests go beyond
 NOT_A_NUMBER: list[Any] = ["1", "", True, [], {}, "NaN", 10**20, 1e300, -(10**20)]
 WRONG: dict[str, list[Any]] = {
     "integer": [*NOT_A_NUMBER, 1.9, -1, "1_000"],

@@ -12,7 +12,14 @@ from werkzeug.routing import Rule
 from tests.conftest import Api
 from tests.contract.conftest import MakeToken, MakeUser, SignIn, on_sqlite
 
-READ, INSPECT, OPERATE, WRITE, ADMINISTER = "read", "inspect", "operate", "write", "administer"
+READ, REPORT, INSPECT, OPERATE, WRITE, ADMINISTER = (
+    "read",
+    "report",
+    "inspect",
+    "operate",
+    "write",
+    "administer",
+)
 
 NEEDS = {
     "/agents": {"GET": READ, "POST": WRITE},
@@ -54,6 +61,11 @@ NEEDS = {
     "/tasks/<>/pydantic": {"GET": READ},
     "/tokens": {"GET": INSPECT, "POST": ADMINISTER},
     "/tokens/<>": {"GET": INSPECT, "PATCH": ADMINISTER, "DELETE": ADMINISTER},
+    "/usage": {"POST": REPORT},
+    "/usage/events": {"GET": READ},
+    "/usage/events.csv": {"GET": READ},
+    "/usage/summary": {"GET": READ},
+    "/usage/summary.csv": {"GET": READ},
     "/users": {"GET": INSPECT, "POST": ADMINISTER},
     "/users/<>": {"GET": INSPECT, "PATCH": ADMINISTER, "DELETE": ADMINISTER},
     "/webhooks": {"GET": INSPECT, "POST": ADMINISTER},
@@ -64,12 +76,12 @@ NEEDS = {
 PUBLIC = {"/docs", "/docs/<>", "/openapi.json", "/ws"}
 """Documentation; and the socket, which answers for itself (test_push)."""
 
-EVERYTHING = {READ, INSPECT, OPERATE, WRITE, ADMINISTER}
+EVERYTHING = {READ, REPORT, INSPECT, OPERATE, WRITE, ADMINISTER}
 OF_ROLE = {"viewer": {READ}, "operator": {READ, INSPECT, OPERATE}, "admin": EVERYTHING}
 OF_SCOPES = {
     ("config:read",): {READ},
     ("secrets:read",): set(),
-    ("usage:write",): set(),
+    ("usage:write",): {REPORT},
     ("config:write",): {WRITE, OPERATE},
     ("config:read", "config:write"): {READ, WRITE, OPERATE},
     ("admin",): EVERYTHING,

@@ -1,0 +1,181 @@
+"""Reading sums: from the rollups, and from the events where a period cuts through a quarter."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from app.core.clock import utcnow
+from app.core.db import db
+from app.core.errors import Invalid
+from app.usage.cubes import DAY, QUARTER, WIDTHS, cover, smallest_cube
+from app.usage.event_fields import EARLIEST, MAX_AHEAD, Event
+from app.usage.listing import Selection, find_priced
+from app.usage.measures import MEASURES, measures_of
+from app.usage.models import UsageSeries, usage_rollups
+from app.usage.periods import Days, Period
+from app.usage.retention import complete_since
+
+GROUPS = {"agent": "agent_id", "model": "model", "provider": "provider", "task": "task"}
+DAILY = "day"
+EPOCH = datetime.fromtimestamp(0, UTC)
+
+Group = tuple[Any, ...]
+"""One value for each thing grouped by; a day as its number."""
+Values = dict[str, int]
+"""Sums by the names of MEASURES."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What somebody wants to know."""
+
+    group_by: Sequence[str] = ()
+    """Of GROUPS and DAILY."""
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    selection: Selection = field(default_factory=Selection)
+
+    @property
+    def cube(self) -> str:
+        """Where the answer is."""
+        asked = {GROUPS[name] for name in self.group_by if name != DAILY}
+        asked |= self.selection.filters.keys()
+        return smallest_cube(asked | {"agent_id"} if self.selection.sight.is_limited else asked)
+
+
+def read_sums(question: Question, names: Sequence[str]) -> dict[Group, Values]:
+    """The sums of these measures for every group that has any call.
+
+    Raises Invalid where the period begins within a quarter of an hour whose events are gone.
+    """
+    first, last, cuts = _bounds(question.selection.period)
+    days = Days(question.zone, first - QUARTER, last + QUARTER)
+    found = _read_rollups(question, names, _Spans(first, last, days)) if first < last else {}
+    for cut in cuts:
+        _add_events(found, question, names, days, cut)
+    return found
+
+
+@dataclass(frozen=True)
+class _Spans:
+    """The whole quarters of the period."""
+
+    first: int
+    last: int
+    days: Days
+
+    def condition(self, *, daily: bool) -> sa.ColumnElement[bool]:
+        """What holds of the rollups that make it up; daily, none of them reaches over midnight."""
+        within_days = DAY if self.days.is_utc else QUARTER
+        widest = within_days if daily else WIDTHS[-1]
+        table = usage_rollups.c
+        spans = cover(self.first, self.last, widest)
+        return sa.or_(
+            *(
+                sa.and_(table.width == it.width, table.start >= it.start, table.start < it.end)
+                for it in spans
+            )
+        )
+
+    def day(self) -> sa.ColumnElement[int]:
+        """The number of the local day that a rollup is of."""
+        start = usage_rollups.c.start
+        *earlier, (_since, last) = self.days.shifts
+        ends = [since for since, _offset in self.days.shifts[1:]]
+        cases = [(start < end, offset) for end, (_, offset) in zip(ends, earlier, strict=True)]
+        return (start + (sa.case(*cases, else_=last) if cases else last)) // DAY
+
+
+def _read_rollups(question: Question, names: Sequence[str], spans: _Spans) -> dict[Group, Values]:
+    """Summed up for each series first, in the order that the rollups stand in, then by group."""
+    daily = DAILY in question.group_by
+    rollups = usage_rollups.c
+    keys: list[Any] = [rollups.series_id]
+    if daily:
+        keys.append(spans.day().label(DAILY))
+    inner = (
+        sa.select(*keys, *(sa.func.sum(rollups[name]).label(name) for name in names))
+        .where(rollups.series_id.in_(_series(question)), spans.condition(daily=daily))
+        # By its name: PostgreSQL takes the same expression with other parameters for another one.
+        .group_by(rollups.series_id, *([sa.literal_column(DAILY)] if daily else []))
+        .subquery()
+    )
+    groups = [
+        inner.c[DAILY] if name == DAILY else getattr(UsageSeries, GROUPS[name])
+        for name in question.group_by
+    ]
+    query = (
+        sa.select(*groups, *(sa.func.sum(inner.c[name]) for name in names))
+        .join_from(inner, UsageSeries, UsageSeries.id == inner.c.series_id)
+        .group_by(*groups)
+    )
+    width = len(groups)
+    return {
+        tuple(row[:width]): dict(zip(names, map(int, row[width:]), strict=True))
+        for row in db.session.execute(query)
+        if row[width] is not None  # the one row that sums of nothing have
+    }
+
+
+def _add_events(
+    found: dict[Group, Values], question: Question, names: Sequence[str], days: Days, cut: Period
+) -> None:
+    """Add the events of a period shorter than a rollup."""
+    _refuse_pruned(cut)
+    for event, price in find_priced(replace(question.selection, period=cut)):
+        measures = dict(zip(MEASURES, measures_of(event, price.cost), strict=True))
+        values = found.setdefault(_group_of(question, event, days), dict.fromkeys(names, 0))
+        for name in names:
+            values[name] += measures[name]
+
+
+def _group_of(question: Question, event: Event, days: Days) -> Group:
+    return tuple(
+        days.number(event.started_at.timestamp())
+        if name == DAILY
+        else getattr(event, GROUPS[name]) or ""
+        for name in question.group_by
+    )
+
+
+def _refuse_pruned(cut: Period) -> None:
+    since = complete_since()
+    if since is not None and cut.start is not None and cut.start < since:
+        message = f"Before {since.isoformat()} only sums of quarters of an hour are kept."
+        raise Invalid.field("from", f"{message} Begin and end at one.")
+
+
+def _series(question: Question) -> sa.Select[tuple[int]]:
+    wanted = [UsageSeries.cube == question.cube]
+    for name, value in question.selection.filters.items():
+        wanted.append(getattr(UsageSeries, name) == value)
+    wanted += question.selection.sight.conditions(UsageSeries.agent_id)
+    return sa.select(UsageSeries.id).where(*wanted)
+
+
+def _bounds(period: Period) -> tuple[int, int, list[Period]]:
+    """The whole quarters, from and to in Unix time, and what the period has besides them."""
+    newest = EPOCH + timedelta(seconds=_ceiling(utcnow() + MAX_AHEAD, WIDTHS[-1]))
+    start = max(period.start or EARLIEST, EARLIEST)
+    end = min(period.end or newest, newest)
+    if start >= end:
+        return 0, 0, []
+    if period.start is None:
+        start = EPOCH + timedelta(seconds=_floor(start, WIDTHS[-1]))
+    first, last = _ceiling(start, QUARTER), _floor(end, QUARTER)
+    if first > last:
+        return first, first, [Period(start, end)]
+    opening, closing = (EPOCH + timedelta(seconds=it) for it in (first, last))
+    both = (Period(start, opening), Period(closing, end))
+    return first, last, [it for it in both if it.start != it.end]
+
+
+def _floor(moment: datetime, width: int) -> int:
+    return (moment - EPOCH) // timedelta(seconds=width) * width
+
+
+def _ceiling(moment: datetime, width: int) -> int:
+    return -((EPOCH - moment) // timedelta(seconds=width)) * width
