@@ -7,8 +7,11 @@ import sqlalchemy as sa
 
 from app.agents.chain import get_agent
 from app.agents.models import Agent, GlobalHalt
+from app.core.actor import current_actor
 from app.core.clock import utcnow
 from app.core.db import commit, db
+from app.webhooks.models import EventType
+from app.webhooks.services import announce
 
 
 def get_red_button(*, for_update: bool = False) -> GlobalHalt:
@@ -66,10 +69,22 @@ def resume_all() -> GlobalHalt:
 
 
 def _press(it: Agent | GlobalHalt, reason: str | None) -> None:
+    if not it.halted:
+        _tell(EventType.AGENT_HALTED, it, reason)
     it.halted_at = it.halted_at or utcnow()
     it.halted_reason = reason
 
 
 def _release(it: Agent | GlobalHalt) -> None:
+    if it.halted:
+        _tell(EventType.AGENT_RESUMED, it)
     it.halted_at = None
     it.halted_reason = None
+
+
+def _tell(event: EventType, it: Agent | GlobalHalt, reason: str | None = None) -> None:
+    agent_id = it.agent_id if isinstance(it, Agent) else None
+    who = f"The agent {agent_id} is" if agent_id else "All agents are"
+    what = event.value.partition(".")[2]
+    message = f"{who} {what} by {current_actor()}" + (f": {reason}" if reason else ".")
+    announce(event, {"message": message, "agent_id": agent_id, "reason": reason})

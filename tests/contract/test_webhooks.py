@@ -273,3 +273,29 @@ def test_a_document_changes_it_and_holds_no_secret(api: Api) -> None:
     assert (
         api("POST", "/config/import?prune=true", {**document, "webhooks": []}).json["deleted"] == 2
     )
+
+
+def test_the_red_button_is_announced_when_it_turns(api: Api) -> None:
+    make(api)
+    reason = {"reason": "strange orders"}
+    for path, body in (
+        ("/agents/default/halt", reason),
+        ("/agents/default/halt", {"reason": "still"}),
+        ("/agents/default/resume", None),
+        ("/agents/default/resume", None),
+        ("/halt", {}),
+        ("/resume", None),
+    ):
+        assert api("POST", path, body).status_code == 200
+    told = api("GET", "/webhooks/1/deliveries").json["deliveries"]
+    assert [(it["type"], it["data"]["agent_id"]) for it in reversed(told)] == [
+        ("agent.halted", "default"),
+        ("agent.resumed", "default"),
+        ("agent.halted", None),
+        ("agent.resumed", None),
+    ]
+    halted = told[-1]["data"]
+    assert halted["reason"] == "strange orders"
+    assert halted["message"].startswith("The agent default is halted by token:")
+    assert halted["message"].endswith(": strange orders")
+    assert told[1]["data"]["message"].startswith("All agents are halted by token:")
