@@ -20,9 +20,14 @@ FIELDS = ("agent_id", "name", "description", "system_prompt", "user_prompt", "me
 
 
 def list_query(args: dict[str, Any]) -> sa.Select[Any]:
-    """Agents by name, then id; ``visible_to`` and ``slugs`` narrow it to what a caller may see."""
+    """Agents by name, then id; ``visible_to`` and ``slugs`` narrow it to what a caller may see.
+
+    ``with_voices`` loads how they speak and listen as well.
+    """
     query = sa.select(Agent).order_by(Agent.name, Agent.id)
     query = query.options(selectinload(Agent.llm_configs), selectinload(Agent.assignments))
+    if args.get("with_voices"):
+        query = query.options(selectinload(Agent.speech_configs))
     if args.get("active_only"):
         query = query.where(Agent.is_active)
     if args.get("search"):
@@ -170,7 +175,7 @@ def _known_owner(owner_id: int | None) -> int | None:
     return owner_id
 
 
-def lock_defaults(data: dict[str, Any], agent_id: str | None = None) -> None:
+def lock_defaults(data: dict[str, Any], *agent_ids: str) -> None:
     """One at a time may move a default: taken before any row, so that two never cross.
 
     The rows that may change come next, by slug, as every write of several agents takes them.
@@ -179,7 +184,7 @@ def lock_defaults(data: dict[str, Any], agent_id: str | None = None) -> None:
         return
     lock("default agents")
     defaults = db.session.scalars(sa.select(Agent.agent_id).where(Agent.is_default)).all()
-    for slug in sorted({*defaults, *([agent_id] if agent_id else [])}):
+    for slug in sorted({*defaults, *agent_ids}):
         one = sa.select(Agent.id).where(Agent.agent_id == slug)
         db.session.execute(one.with_for_update())
 

@@ -1,5 +1,6 @@
 """Which agent has which task. A change of it is a change of the agent, under its version."""
 
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,6 +35,19 @@ def list_query(args: dict[str, Any]) -> sa.Select[Any]:
     if args.get("slugs") is not None:
         query = query.where(Agent.agent_id.in_(args["slugs"]))
     return query
+
+
+def count_agents(task_ids: Collection[int], visible_to: int | None = None) -> dict[int, int]:
+    """How many agents have each of these tasks, of those that a caller may see (None = all)."""
+    query = (
+        sa.select(Assignment.task_id, sa.func.count())
+        .where(Assignment.task_id.in_(task_ids))
+        .group_by(Assignment.task_id)
+    )
+    if visible_to is not None:
+        seen = sa.or_(Agent.owner_id.is_(None), Agent.owner_id == visible_to)
+        query = query.join(Agent, Agent.id == Assignment.agent_pk).where(seen)
+    return dict(db.session.execute(query).tuples().all())
 
 
 def get_assignment(agent: Agent, task_id: int) -> Assignment:

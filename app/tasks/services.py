@@ -6,11 +6,13 @@ import sqlalchemy as sa
 
 from app.agents.models import Agent
 from app.core.db import commit, db, flush, lock
-from app.core.errors import Conflict, NotFound
+from app.core.errors import Conflict, Invalid, NotFound
 from app.core.versions import check_version
 from app.tasks import pydantic_source, samples
 from app.tasks.models import Assignment, Task, ordered
 from app.tasks.response_schema import normalise
+
+MAX_SAMPLES = 10
 
 
 def get_task(task_id: int, *, for_update: bool = False) -> Task:
@@ -120,6 +122,24 @@ def check_sample(task_id: int, sample: Any) -> list[dict[str, str]]:
     schema = get_task(task_id).response_schema
     db.session.rollback()  # a POST holds SQLite's write lock, and a check may take a moment
     return [] if schema is None else samples.check_sample(schema, sample)
+
+
+def check_draft(name: str, raw: Any, to_try: list[Any]) -> dict[str, Any]:
+    """What a schema that is not stored yet amounts to; ``to_try`` are sample answers.
+
+    Returns ``response_schema`` (JSON Schema), ``source`` (None where no model can be made of it)
+    and ``errors``, a list for each sample. Raises Invalid.
+    """
+    db.session.rollback()  # as above
+    if not isinstance(raw, dict):
+        raise Invalid.field("response_schema", "A JSON object is wanted.")
+    schema = normalise(raw)
+    try:
+        source = pydantic_source.generate(name, schema)
+    except Conflict:
+        source = None
+    errors = [samples.check_sample(schema, sample) for sample in to_try[:MAX_SAMPLES]]
+    return {"response_schema": schema, "source": source, "errors": errors}
 
 
 def pydantic_source_of(task: Task) -> str:

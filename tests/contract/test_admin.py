@@ -18,6 +18,7 @@ from app.agents import services as agents
 from app.changes.services import read_state
 from app.core.db import commit, db
 from app.providers import services as providers
+from app.tasks import services as tasks
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ADMIN_TOKEN
 from tests.support.console import Console, token_in
 
@@ -43,13 +44,27 @@ PAGES = {
     "/admin/agent/details/?id={agent}": READ,
     "/admin/agent/new/": WRITE,
     "/admin/agent/edit/?id={agent}": WRITE,
+    "/admin/agent/clone/?id={agent}": WRITE,
     "/admin/agent/halt/?id={agent}": OPERATE,
+    "/admin/llm_config/": READ,
+    "/admin/llm_config/new/": WRITE,
+    "/admin/llm_config/edit/?id={step}": WRITE,
+    "/admin/task/": READ,
+    "/admin/task/details/?id={task}": READ,
+    "/admin/task/grid/": READ,
+    "/admin/task/new/": WRITE,
+    "/admin/task/edit/?id={task}": WRITE,
+    "/admin/voice/": READ,
+    "/admin/voice/edit/?id={agent}": WRITE,
     "/admin/halt/": OPERATE,
     "/admin/history/": OPERATE,
 }
 FILES = {
     "/admin/provider/export/csv/": READ,
     "/admin/agent/export/csv/": READ,
+    "/admin/llm_config/export/csv/": READ,
+    "/admin/task/export/csv/": READ,
+    "/admin/voice/export/csv/": READ,
     "/admin/history/export/csv/": OPERATE,
     "/admin/search/": READ,
 }
@@ -64,12 +79,29 @@ POSTS = {
     "/admin/agent/set-default/": WRITE,
     "/admin/agent/halt/": OPERATE,
     "/admin/agent/resume/": ADMINISTER,
+    "/admin/agent/clone/?id={agent}": WRITE,
+    "/admin/agent/test/": OPERATE,
+    "/admin/agent/restore/": WRITE,
+    "/admin/agent/validate-chosen/": OPERATE,
+    "/admin/agent/enable/": WRITE,
+    "/admin/agent/disable/": WRITE,
+    "/admin/agent/set-model/": WRITE,
+    "/admin/llm_config/new/": WRITE,
+    "/admin/llm_config/edit/?id={step}": WRITE,
+    "/admin/llm_config/delete/": WRITE,
+    "/admin/llm_config/move/": WRITE,
+    "/admin/task/new/": WRITE,
+    "/admin/task/edit/?id={task}": WRITE,
+    "/admin/task/delete/": WRITE,
+    "/admin/task/draft/": WRITE,
+    "/admin/task/infer/": WRITE,
+    "/admin/voice/edit/?id={agent}": WRITE,
     "/admin/halt/": OPERATE,
     "/admin/halt/resume/": ADMINISTER,
 }
 # Flask-Admin's own, on every view: refused to readers, and nothing to writers.
 UNUSED_POSTS = ("/admin/{view}/action/", "/admin/{view}/ajax/update/")
-VIEWS = ("provider", "agent", "history")
+VIEWS = ("provider", "agent", "llm_config", "task", "voice", "history")
 READ_ONLY = ("history",)
 INLINE = re.compile(r"<script(?![^>]* src=)|\son\w+=|javascript:|<style|\sstyle=")
 ELSEWHERE = re.compile(r'(src|href|action)="(https?:)?//')
@@ -85,7 +117,9 @@ def ids(app: Flask) -> dict[str, int]:
         )
         step = {"provider_id": provider.id, "model_name": "m", "api_key": CANARY}
         agent, _ = agents.create_agent({"name": "Shown", "llm_configs": [step]})
-        return {"provider": provider.id, "agent": agent.id}
+        task = tasks.create_task({"name": "canary"})
+        step_id = agent.llm_configs[0].id
+        return {"provider": provider.id, "agent": agent.id, "step": step_id, "task": task.id}
 
 
 @pytest.fixture
@@ -134,7 +168,8 @@ def test_every_admin_route_is_in_the_tables_above(app: Flask) -> None:
     # A read that Flask-Admin adds to every view; no view here has a reference to look up.
     views = "|".join(READ_ONLY)
     harmless = re.compile(
-        rf"/admin/(static/.*|\w+/ajax/lookup/|({views})/(new|edit|details|delete)/)"
+        rf"/admin/(static/.*|\w+/ajax/lookup/|({views})/(new|edit|details|delete)/"
+        r"|llm_config/details/|voice/(new|details|delete)/)"
     )
     routes = {
         rule.rule.replace("<export_type>", "csv")

@@ -121,7 +121,10 @@ def test_a_step_s_float_fields_are_really_on_the_page(console: Console, agent: s
 
 def test_lists_and_exports_hold_exactly_these_columns() -> None:
     listed = ("name", "validation_status", "type", "base_url", "api_key_set", "latency_ms")
-    told = ("agent_id", "name", "description", "is_default", "is_active")
+    told = (
+        *("agent_id", "name", "description", "is_default", "is_active", "halted"),
+        *("halted_reason", "chain", "updated_at"),
+    )
     changes = ("rev", "at", "actor", "entity", "root", "operation", "diff")
     assert CheckedProviderView.column_list == listed
     exported = (*listed, "is_active", "last_error", "last_checked_at")
@@ -137,7 +140,8 @@ def test_an_export_starts_no_formula(console: Console, stored: Stored) -> None:
         name = f"{first}cmd|' /C calc'!A0"
         stored.do(agents.create_agent, {"agent_id": f"a{number}", "name": name})
     exported = console.get("/admin/agent/export/csv/").text
-    assert exported.splitlines()[0] == "Agent Id,Name,Description,Is Default,Active"
+    named = "Agent Id,Name,Description,Is Default,Active,Halted,Halted Reason,Chain,Changed"
+    assert exported.splitlines()[0] == named
     assert exported.count("cmd|") == 6
     assert all(f"'{first}cmd" in exported for first in "=+-@\t\r")
 

@@ -84,11 +84,13 @@ export class SchemaEditor {
     ];
   }
 
-  // A schema's kind, its limits, and what is inside of it. `at` is its place, for the focus.
-  kindAndLimits(schema, at, label) {
+  // A schema's kind, its limits, and what is inside of it. `at` is its place, for the focus; the
+  // first line is shared with what stands `before` the kind and `behind` it.
+  kindAndLimits(schema, at, label, before = [], behind = []) {
     const kind = model.kindOf(schema);
-    if (kind === null) return [this.asJson(schema, at)];
-    const parts = [make("div", { className: "schema-line" }, this.kindSelect(schema, kind, at, label))];
+    const select = kind === null ? null : this.kindSelect(schema, kind, at, label);
+    const parts = [make("div", { className: "schema-line" }, ...before, select, ...behind)];
+    if (kind === null) return [...parts, this.asJson(schema, at)];
     if (kind === "enum") parts.push(this.enumValues(schema, at));
     parts.push(...this.limits(schema, kind, at));
     if (kind === "object") parts.push(this.fields(schema, at));
@@ -138,17 +140,15 @@ export class SchemaEditor {
       model.removeField(object, name);
       this.write(count > 1 ? `name:${at}${Math.min(index, count - 2)}` : `add:${at}`);
     }, `Remove ${name}`);
+    const before = [this.nameInput(object, name, here)];
+    const behind = [
+      this.requiredBox(object, name, here),
+      make("div", { className: "step-tools" }, up, down, remove),
+    ];
     return make(
       "li",
       { className: "schema-field", data: { field: name } },
-      make(
-        "div",
-        { className: "schema-line" },
-        this.nameInput(object, name, here),
-        this.requiredBox(object, name, here),
-        make("div", { className: "step-tools" }, up, down, remove),
-      ),
-      ...this.kindAndLimits(schema, `${here}.`, "Type"),
+      ...this.kindAndLimits(schema, `${here}.`, "Type", before, behind),
     );
   }
 
