@@ -12,6 +12,9 @@ from app.settings import SettingsError
 URL_LIMIT = 2048
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\ud800-\udfff\\<>\"`{}|^]")
 
+METADATA = frozenset({ipaddress.ip_address("168.63.129.16")})
+"""Public by its number, yet answered by the cloud's own host (Azure) for each machine."""
+
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -63,7 +66,7 @@ def is_public(address: IPAddress) -> bool:
     The library judges; it lets IPv4-compatible and site-local IPv6 addresses through, we do not.
     """
     address = _unmapped(address)
-    if address.is_reserved or getattr(address, "is_site_local", False):
+    if address in METADATA or address.is_reserved or getattr(address, "is_site_local", False):
         return False
     try:
         get_ip_address(str(address), 0, allow_loopback=False)

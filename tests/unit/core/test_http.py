@@ -104,6 +104,14 @@ VARIANTS = [
     "https://[::1]:{port}/", "http://127.0.0.1:{port}/\r\nHost: x", "//127.0.0.1:{port}/",
     "unix://127.0.0.1:{port}/", "http://10.0.0.1:{port}/", "http://169.254.169.254/latest/",
     "http://[fd00:ec2::254]/latest/", "http://100.100.100.200/", "http://192.168.0.1:{port}/",
+    "http://168.63.129.16/", "http://127.0.0.1.:{port}/", "http://0x7f.0.0.0x1:{port}/",
+    "http://0177.0.0.01:{port}/", "http://127.0.0.1:0{port}/", "http://[::ffff:0:127.0.0.1]:{port}/",
+    "http://[64:ff9b:1::7f00:1]:{port}/", "http://[::1%25lo]:{port}/", "http://[::1%lo]:{port}/",
+    "http://[0000::0001]:{port}/", "http://127.0.0.1:{port};@api.openai.com/",
+    "http://%31%32%37.0.0.1:{port}/", "http://\u0661\u0662\u0667.\u0660.\u0660.\u0661:{port}/", "http://localhost%2e:{port}/",
+    "http://api.openai.com:80@127.0.0.1:{port}/", "http://127.0.0.1:{port}?@api.openai.com/",
+    "http://\t127.0.0.1:{port}/", "http://127.0.0.1:{port}\u3002/", "http://127.0.0.1\u200b:{port}/",
+    "ws://127.0.0.1:{port}/", "javascript:127.0.0.1:{port}", "gopher://127.0.0.1:{port}/",
 ]  # fmt: skip
 
 
@@ -117,6 +125,20 @@ def test_a_private_address_is_not_touched_however_it_is_spelled(
 
     assert answer.error, url
     assert touched.count == 0, url
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "127.9.9.9", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1"]
+)
+def test_a_name_that_points_inside_is_not_followed_there(address: str, touched: Listener) -> None:
+    answers = iter([[ipaddress.ip_address(address)], PUBLIC])
+    outbound = Outbound(["127.0.0.1:1"], deadline=2, resolve=lambda *_: next(answers))
+
+    answer = outbound.post_json(f"http://models.example:{touched.port}/", {})
+
+    assert answer.error is not None
+    assert "is not allowed" in answer.error
+    assert touched.count == 0
 
 
 def test_the_listener_does_count(touched: Listener) -> None:
