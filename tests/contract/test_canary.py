@@ -17,14 +17,18 @@ from flask import Flask
 
 from app.agents import services as agents
 from app.core.db import Base, db
+from app.core.http import Outbound
 from app.core.jobs import REV_CHANNEL
 from app.core.redis import connect
+from app.webhooks.delivery import deliver_due
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ADMIN_TOKEN, close_app, make_app
+from tests.support.loopback_provider import LoopbackProvider
 from tests.support.processes import wait_until
 from tests.support.servers import SECRETS, RedisServer
 
 PROVIDER_KEY = "sk-canary-provider-0123456789"
 STEP_KEY = "sk-canary-step-0123456789"
+WEBHOOK_SECRET = "canary-webhook-0123456789"
 ENVIRONMENT_KEY = "canary-environment-0123456789"  # of no shape that a log filter would know
 THE_END = "canary:the-end"
 BEARER = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
@@ -38,6 +42,8 @@ class World:
     caplog: pytest.LogCaptureFixture
     token: str
     user_password: str
+    made_secret: str = ""
+    """A webhook's, shown once."""
     redis_traffic: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
@@ -78,6 +84,8 @@ def canaries(world: World) -> list[str]:
         PROVIDER_KEY,
         STEP_KEY,
         ENVIRONMENT_KEY,
+        WEBHOOK_SECRET,
+        world.made_secret.removeprefix("whsec_"),
         world.token,
         world.user_password,
         ADMIN_TOKEN,
@@ -149,6 +157,22 @@ def commands(world: World) -> Iterator[str]:
         yield result.output + str(result.exception)
 
 
+def webhooks(world: World) -> Iterator[str]:
+    """What a receiver is sent, and what an admin reads of it afterwards."""
+    http = world.app.test_client()
+    with LoopbackProvider() as receiver:
+        receiver.answer_json({"you": "sent it"})
+        world.app.extensions["outbound"] = Outbound([receiver.address], deadline=5)
+        moved = {"url": f"http://{receiver.address}/hook"}
+        http.patch("/api/webhooks/1", json=moved, headers=BEARER)
+        http.post("/api/agents/on-step/halt", json={"reason": "a test"}, headers=BEARER)
+        with world.app.app_context():
+            assert deliver_due(1) == 1
+        yield str([(it.headers, it.body) for it in receiver.requests])
+    for path in ("/api/webhooks", "/api/webhooks/1", "/api/webhooks/1/deliveries"):
+        yield world.get(path, ADMIN_TOKEN)
+
+
 SINKS: tuple[Callable[[World], Iterator[str]], ...] = (
     get_answers,
     health_and_documents,
@@ -160,6 +184,7 @@ SINKS: tuple[Callable[[World], Iterator[str]], ...] = (
     errors,
     redis_traffic,
     commands,
+    webhooks,
 )
 
 
@@ -177,7 +202,16 @@ def test_the_canaries_are_there_and_would_be_heard(world: World) -> None:
     assert PROVIDER_KEY in world.get("/api/agents/on-provider/llm", ADMIN_TOKEN)
     assert STEP_KEY in world.get("/api/agents/on-step/llm", ADMIN_TOKEN)
     assert ENVIRONMENT_KEY in world.get("/api/agents/on-environment/llm", ADMIN_TOKEN)
-    for sink in (get_answers, history, stored_rows, logs, errors, redis_traffic, commands):
+    for sink in (
+        get_answers,
+        history,
+        stored_rows,
+        logs,
+        errors,
+        redis_traffic,
+        commands,
+        webhooks,
+    ):
         assert "".join(sink(world)), sink.__name__
 
 
@@ -194,6 +228,11 @@ def enter_secrets(world: World) -> None:
         assert http.post("/api/agents", json=body, headers=BEARER).status_code == 201
     token = {"name": "reader", "scopes": ["config:read"]}
     world.token = http.post("/api/tokens", json=token, headers=BEARER).json["token"]
+    for secret in ({"secret": WEBHOOK_SECRET}, {}):
+        webhook = {"name": f"hook {len(secret)}", "url": "https://hooks.example.com", **secret}
+        answer = http.post("/api/webhooks", json=webhook, headers=BEARER)
+        assert answer.status_code == 201
+    world.made_secret = answer.json["secret"]
     user = {"email": "c@example.com", "username": "c", "password": world.user_password}
     assert http.post("/api/users", json=user, headers=BEARER).status_code == 201
 
@@ -203,11 +242,14 @@ def provoke_errors(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     http = world.app.test_client()
     provider = {"name": "openai", "type": "openai", "api_key": PROVIDER_KEY}
     agent = {"name": "X", "llm_provider": "openai", "llm_model": "m", "llm_api_key": STEP_KEY}
+    webhook = {"name": "another", "url": "https://hooks.example.com"}
     requests: tuple[tuple[str, Any], ...] = (
         ("/api/providers", provider),
         ("/api/providers", provider | {"api_key": [PROVIDER_KEY]}),
         ("/api/providers", provider | {"api_key": PROVIDER_KEY * 400}),
         ("/api/providers", provider | {"type": "nobody"}),
+        ("/api/webhooks", webhook | {"secret": WEBHOOK_SECRET, "url": "nonsense"}),
+        ("/api/webhooks", webhook | {"secret": f"whsec_{WEBHOOK_SECRET}"}),
         ("/api/agents", agent | {"llm_temperature": 9}),
         ("/api/agents", agent | {"llm_endpoint": "nonsense"}),
         ("/api/agents", agent | {"api_key": STEP_KEY}),
