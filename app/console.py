@@ -11,20 +11,27 @@ CONFIGURE, WATCH, ADMINISTER = "Configure", "Watch", "Administer"
 
 def init_app(app: Flask) -> None:
     """Put every page under /admin/."""
+    from app.accounts.admin import TokenView, UserView
+    from app.accounts.models import ApiToken, User
     from app.admin import new_admin
     from app.agents.halt_admin import HaltView
     from app.agents.llm_config_admin import LLMConfigView
     from app.agents.models import Agent, LLMConfig
     from app.agents.voice_admin import VoiceView
-    from app.changes.admin import HistoryView
     from app.changes.models import Change
     from app.health.admin import CheckedProviderView
     from app.pages.admin import OverviewView
     from app.pages.agent_admin import AgentPageView
+    from app.pages.health_admin import HealthView
     from app.pages.search_admin import SearchView
+    from app.pages.settings_admin import SettingsView
     from app.providers.models import Provider
+    from app.push.admin import ClientView
+    from app.push.models import Client
     from app.tasks.admin import TaskView
     from app.tasks.models import Task
+    from app.transfer.admin import TransferView
+    from app.transfer.history_admin import RestorableHistoryView
 
     admin = new_admin(app, OverviewView(name="Overview"))
     add = admin.add_view
@@ -35,7 +42,14 @@ def init_app(app: Flask) -> None:
     add(TaskView(Task, "Tasks", CONFIGURE, "task"))
     add(VoiceView(Agent, "Voice", CONFIGURE, "voice"))
 
-    add(HistoryView(Change, "History", WATCH, "history"))
+    add(ClientView(Client, "Clients", WATCH, "client"))
+    add(HealthView("Health and jobs", WATCH, "health_jobs"))
+    add(RestorableHistoryView(Change, "History", WATCH, "history"))
+
+    add(UserView(User, "Users and tokens", ADMINISTER, "user"))
+    add(TokenView(ApiToken, "Users and tokens", ADMINISTER, "token"))
+    add(TransferView("Import/export", ADMINISTER, "import_export"))
+    add(SettingsView("Settings", ADMINISTER, "settings"))
 
     # These stand on every page instead of in the menu.
     add(HaltView("Red button", endpoint="red_button", url="/admin/halt"))

@@ -45,8 +45,8 @@ class ResourceView(Gate, BaseModelView):
     """Whose changes renew the list while it is open: agent, provider, task, or any."""
     live_every: ClassVar[int] = 0
     """Seconds after which it is renewed in any case; 0 = never, for nothing else changes it."""
-    selects: bool = False
-    """Whether rows can be ticked, for what list.html's ``selection_actions`` offer."""
+    deleted: ClassVar[str] = ""
+    """What is said after a delete, with {name}; empty = that the row is deleted."""
 
     needed_by: ClassVar = {"create_view": Permission.WRITE, "edit_view": Permission.WRITE}
     can_view_details = True
@@ -92,9 +92,14 @@ class ResourceView(Gate, BaseModelView):
     @property
     def can_create(self) -> bool:
         """Buttons stand only where they would work."""
-        return not self.read_only and may(Permission.WRITE)
+        return not self.read_only and may(self.needs_to_write)
 
     can_edit = can_delete = can_create
+
+    @property
+    def selects(self) -> bool:
+        """Whether rows can be ticked, for what list.html's ``selection_actions`` offer."""
+        return False
 
     # Reading
     def get_list(
@@ -191,7 +196,8 @@ class ResourceView(Gate, BaseModelView):
             self.delete(model, ResourceForm(_posted()).version.data)
         except Exception as error:
             return not self.handle_view_exception(error)
-        flash(f"{self.noun} {name} is deleted.", "success")
+        said = self.deleted or f"{self.noun} {{name}} is deleted."
+        flash(said.format(name=name), "success")
         return True
 
     def chosen(self) -> list[Any]:

@@ -1,12 +1,15 @@
 """Form fields, and the two ways between a form and the REST schemas: data out, errors back."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from flask_admin.form import BaseForm
 from wtforms import (
     BooleanField,
+    DateTimeLocalField,
     Field,
     FieldList,
     FloatField,
@@ -16,12 +19,13 @@ from wtforms import (
     IntegerField,
     PasswordField,
     SelectField,
+    SelectMultipleField,
     StringField,
     TextAreaField,
 )
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Optional, ValidationError
-from wtforms.widgets import HiddenInput, NumberInput
+from wtforms.widgets import CheckboxInput, HiddenInput, ListWidget, NumberInput
 
 from app.core import strict_json
 
@@ -97,6 +101,38 @@ class ChoiceField(SelectField):
 
     def __init__(self, label: str, **kwargs: Any) -> None:
         super().__init__(label, coerce=_id_or_none, **kwargs)
+
+
+class ChecksField(SelectMultipleField):
+    """Any of a few, each a checkbox."""
+
+    widget = ListWidget(prefix_label=False)
+    option_widget = CheckboxInput()
+
+
+class NamesField(TextAreaField):
+    """Names, one a line or with commas between; none at all is None. picker.js shows chips."""
+
+    def _value(self) -> str:
+        return str(self.raw_data[0]) if self.raw_data else "\n".join(self.data or ())
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        text = valuelist[0] if valuelist else ""
+        self.data = list(dict.fromkeys(re.findall(r"[^\s,]+", text))) or None
+
+
+class MomentField(DateTimeLocalField):
+    """A moment in UTC, which its label says: browsers send no zone. Nothing entered is None."""
+
+    def __init__(self, label: str, **kwargs: Any) -> None:
+        formats = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+        super().__init__(label, [Optional()], format=formats, **kwargs)
+
+    @property
+    def moment(self) -> str | None:
+        """As REST takes it."""
+        entered: datetime | None = self.data
+        return entered.replace(tzinfo=UTC).isoformat() if entered else None
 
 
 def choices(pairs: Iterable[tuple[object, str]]) -> list[SelectChoice]:
@@ -208,6 +244,8 @@ def _shown(field: Field) -> str:
     if isinstance(field, FieldList):
         rows = ["; ".join(_row(entry.form)) for entry in field.entries]
         return "\n".join(f"{number}. {row}" for number, row in enumerate(rows, 1))
+    if isinstance(field, SelectMultipleField | NamesField):
+        return ", ".join(field.data or ())
     if isinstance(field, SelectField):
         return str(next((choice.label for choice in field.iter_choices() if choice.selected), ""))
     if isinstance(field, BooleanField):

@@ -60,6 +60,8 @@ class Gate:
     """The page whose link in the menu stands for this one as well."""
     needs: ClassVar[Permission] = Permission.READ
     """What the page asks of whoever looks at it."""
+    needs_to_write: ClassVar[Permission] = Permission.WRITE
+    """What it asks of whoever changes something."""
     needed_by: ClassVar[dict[str, Permission]] = {}
     """View functions that ask for something else: reads for more, writes for less."""
 
@@ -73,7 +75,7 @@ class Gate:
             wanted = request.full_path if request.method == "GET" else None
             return redirect(url_for("security.login", next=wanted))
         reads = request.method in SAFE_METHODS
-        needed = self.needed_by.get(name, self.needs if reads else Permission.WRITE)
+        needed = self.needed_by.get(name, self.needs if reads else self.needs_to_write)
         if not caller.may(needed):
             abort(403, f"This needs the permission to {needed.value}.")
         return None

@@ -7,7 +7,7 @@ from flask_admin.model.template import macro
 
 from app.admin.base import Permission, ResourceView
 from app.changes import services
-from app.changes.models import Change
+from app.changes.models import Change, Operation
 
 
 class HistoryView(ResourceView):
@@ -39,8 +39,18 @@ class HistoryView(ResourceView):
     }
     column_formatters_export: dict[str, Any] = {}  # noqa: RUF012
 
+    def filters(self) -> dict[str, Any]:
+        """What the form above the list asks for."""
+        wanted: dict[str, Any] = {
+            name: _argument(name) for name in ("entity", "root", "actor") if _argument(name)
+        }
+        operation = _argument("operation")
+        if operation in list(Operation):
+            wanted["operation"] = Operation(operation)
+        return wanted
+
     def list_query(self, args: dict[str, Any]) -> Any:
-        return services.history_query(*map(_argument, ("entity", "root", "actor")))
+        return services.history_query(**self.filters())
 
     def find(self, row_id: int) -> Change:
         abort(404)  # a change has no page of its own
@@ -54,6 +64,7 @@ class HistoryView(ResourceView):
     def render(self, template: str, **kwargs: Any) -> str:
         """The filters offer what there is."""
         kwargs["entities"] = services.list_entities()
+        kwargs["operations"] = [operation.value for operation in Operation]
         return str(super().render(template, **kwargs))
 
 

@@ -1,18 +1,19 @@
 """Admin: the overview, the first page that a person sees."""
 
+from typing import Any
+
 from flask import g
 from flask_admin import AdminIndexView, expose
 
 from app.accounts.gate import Permission
 from app.admin.gate import Gate, may
-from app.changes.services import list_latest
 from app.pages import overview
 
 LATEST = 10
 
 
 class OverviewView(Gate, AdminIndexView):
-    """Providers by state, agents, what needs attention, the last changes, the first steps."""
+    """What there is and in which state, what needs attention, the last changes, the first steps."""
 
     icon = "overview"
 
@@ -20,15 +21,27 @@ class OverviewView(Gate, AdminIndexView):
     def index(self) -> str:
         """The overview."""
         visible_to = g.caller.user_id if g.caller.owned_only else None
-        steps = overview.list_first_steps() if may(Permission.WRITE) else []
         return str(
             self.render(
                 "switchyard/overview.html",
                 providers=overview.count_providers(),
                 agents=overview.count_agents(visible_to),
                 attention=overview.list_attention(visible_to),
-                # The history shows every agent, a viewer sees only some.
-                changes=list_latest(LATEST) if may(Permission.OPERATE) else None,
-                steps=[] if all(step.done for step in steps) else steps,
+                changes=overview.list_changes(visible_to, LATEST),
+                **(_of_operators() if may(Permission.INSPECT) else {}),
+                **(_of_admins() if may(Permission.WRITE) else {}),
             )
         )
+
+
+def _of_operators() -> dict[str, Any]:
+    """What a viewer does not see: all the clients, and what keeps the work from being done."""
+    return {
+        "clients": overview.count_clients(),
+        "operational": overview.list_operational_attention(),
+    }
+
+
+def _of_admins() -> dict[str, Any]:
+    steps = overview.list_first_steps()
+    return {"steps": [] if all(step.done for step in steps) else steps}

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from flask import request
 from flask_admin.model.template import macro
 from wtforms import BooleanField, SelectField
 from wtforms.fields.choices import SelectChoice
@@ -17,9 +18,10 @@ from app.admin.fields import (
 )
 from app.providers import services
 from app.providers.adapters import find_adapter
-from app.providers.models import Capability, Provider
+from app.providers.models import Capability, Provider, ValidationStatus
 from app.providers.schemas import ProviderIn, ProviderPatch
 
+STATES = [status.value for status in ValidationStatus]
 SHOWN_STEPS = 200
 SHOWN = 40
 
@@ -49,6 +51,7 @@ class ProviderView(ResourceView):
     """Providers: list, form, details."""
 
     noun = "Provider"
+    live = "provider"
     icon = "provider"
     form = ProviderForm
     create_schema = ProviderIn
@@ -92,7 +95,8 @@ class ProviderView(ResourceView):
     column_formatters_export: dict[str, Any] = {}  # noqa: RUF012
 
     def list_query(self, args: dict[str, Any]) -> Any:
-        return services.list_query(args)
+        status = request.args.get("status", "")
+        return services.list_query(args | {"status": status if status in STATES else None})
 
     def find(self, row_id: int) -> Provider:
         return services.get_provider(row_id)
@@ -119,6 +123,7 @@ class ProviderView(ResourceView):
         if (provider := kwargs.get("model")) is not None:
             kwargs["used_by"] = services.used_by(provider, at_most=SHOWN_STEPS)
             kwargs["many"] = SHOWN
+        kwargs["states"] = STATES
         return str(super().render(template, **kwargs))
 
 

@@ -12,8 +12,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event
 
-from app.accounts.models import Role, User
-from app.accounts.services import create_user, find_user
+from app.accounts.models import Role, Scope, User
+from app.accounts.services import create_token, create_user, find_user
 from app.agents import services as agents
 from app.changes.services import read_state
 from app.core.db import commit, db
@@ -57,7 +57,17 @@ PAGES = {
     "/admin/voice/": READ,
     "/admin/voice/edit/?id={agent}": WRITE,
     "/admin/halt/": OPERATE,
-    "/admin/history/": OPERATE,
+    "/admin/history/": READ,
+    "/admin/client/": INSPECT,
+    "/admin/health_jobs/": INSPECT,
+    "/admin/user/": INSPECT,
+    "/admin/user/new/": ADMINISTER,
+    "/admin/user/edit/?id={user}": ADMINISTER,
+    "/admin/token/": INSPECT,
+    "/admin/token/new/": ADMINISTER,
+    "/admin/token/edit/?id={token}": ADMINISTER,
+    "/admin/import_export/": INSPECT,
+    "/admin/settings/": INSPECT,
 }
 FILES = {
     "/admin/provider/export/csv/": READ,
@@ -65,7 +75,10 @@ FILES = {
     "/admin/llm_config/export/csv/": READ,
     "/admin/task/export/csv/": READ,
     "/admin/voice/export/csv/": READ,
-    "/admin/history/export/csv/": OPERATE,
+    "/admin/history/export/csv/": READ,
+    "/admin/client/export/csv/": INSPECT,
+    "/admin/user/export/csv/": INSPECT,
+    "/admin/token/export/csv/": INSPECT,
     "/admin/search/": READ,
 }
 POSTS = {
@@ -98,11 +111,21 @@ POSTS = {
     "/admin/voice/edit/?id={agent}": WRITE,
     "/admin/halt/": OPERATE,
     "/admin/halt/resume/": ADMINISTER,
+    "/admin/provider/validate-many/": OPERATE,
+    "/admin/history/restore/": WRITE,
+    "/admin/user/new/": ADMINISTER,
+    "/admin/user/edit/?id={user}": ADMINISTER,
+    "/admin/user/delete/": ADMINISTER,
+    "/admin/token/new/": ADMINISTER,
+    "/admin/token/edit/?id={token}": ADMINISTER,
+    "/admin/token/delete/": ADMINISTER,
+    "/admin/import_export/preview/": ADMINISTER,
+    "/admin/import_export/apply/": ADMINISTER,
 }
 # Flask-Admin's own, on every view: refused to readers, and nothing to writers.
 UNUSED_POSTS = ("/admin/{view}/action/", "/admin/{view}/ajax/update/")
-VIEWS = ("provider", "agent", "llm_config", "task", "voice", "history")
-READ_ONLY = ("history",)
+VIEWS = ("provider", "agent", "llm_config", "task", "voice", "history", "client", "user", "token")
+READ_ONLY = ("history", "client")
 INLINE = re.compile(r"<script(?![^>]* src=)|\son\w+=|javascript:|<style|\sstyle=")
 ELSEWHERE = re.compile(r'(src|href|action)="(https?:)?//')
 SignIn = Callable[[Role], Console]
@@ -119,7 +142,16 @@ def ids(app: Flask) -> dict[str, int]:
         agent, _ = agents.create_agent({"name": "Shown", "llm_configs": [step]})
         task = tasks.create_task({"name": "canary"})
         step_id = agent.llm_configs[0].id
-        return {"provider": provider.id, "agent": agent.id, "step": step_id, "task": task.id}
+        user = create_user("shown@example.com", PASSWORD)
+        token, _ = create_token("shown", [Scope.CONFIG_READ])
+        return {
+            "provider": provider.id,
+            "agent": agent.id,
+            "step": step_id,
+            "task": task.id,
+            "user": user.id,
+            "token": token.id,
+        }
 
 
 @pytest.fixture
@@ -169,7 +201,7 @@ def test_every_admin_route_is_in_the_tables_above(app: Flask) -> None:
     views = "|".join(READ_ONLY)
     harmless = re.compile(
         rf"/admin/(static/.*|\w+/ajax/lookup/|({views})/(new|edit|details|delete)/"
-        r"|llm_config/details/|voice/(new|details|delete)/)"
+        r"|(llm_config|user|token)/details/|voice/(new|details|delete)/)"
     )
     routes = {
         rule.rule.replace("<export_type>", "csv")
