@@ -3,6 +3,7 @@
 A new sink is one more line in SINKS; a new secret one more line in `canaries`.
 """
 
+import ipaddress
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from app.agents import agent_tests
 from app.agents import services as agents
 from app.core.db import Base, db
 from app.core.http import Outbound
@@ -70,6 +72,7 @@ def world(
         world.redis_traffic = traffic
         enter_secrets(world)
         provoke_errors(world, monkeypatch)
+        call_an_echo(world)
         # The nudge for a check has gone out: what a worker is told has been seen.
         wait_until(lambda: any("health.check" in line for line in traffic), "a nudge")
         wait_until(lambda: any(REV_CHANNEL in line for line in traffic), "a hint")
@@ -268,6 +271,38 @@ def provoke_errors(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         answer = http.post("/api/agents", json=agent, headers=BEARER)
         assert answer.status_code == 500
         world.errors.append(answer.text)
+
+
+def call_an_echo(world: World) -> None:
+    """Tests of agents at an endpoint that quotes every key it is sent in its errors."""
+    http = world.app.test_client()
+    with LoopbackProvider() as echo:
+        echo.answer_echo()
+        # Nothing leaves the machine: whatever the name, it is here, and other ports are closed.
+        loopback = [ipaddress.ip_address("127.0.0.1")]
+        outbound = Outbound([echo.address], deadline=10, resolve=lambda *_: loopback)
+        world.app.extensions["outbound"] = outbound
+        openai = {"name": "echo", "type": "openai", "base_url": echo.openai_url}
+        mistral = {"name": "echo-mistral", "type": "mistral", "base_url": echo.openai_url}
+        for provider in (openai | {"api_key": PROVIDER_KEY}, mistral):
+            assert http.post("/api/providers", json=provider, headers=BEARER).status_code == 201
+        for slug, step in (
+            ("on-provider", {"provider": "echo"}),
+            ("on-step", {"provider": "echo", "api_key": STEP_KEY}),
+            ("on-environment", {"provider": "echo-mistral"}),
+        ):
+            path = f"/api/agents/{slug}"
+            body = {"model_name": "m", **step}
+            assert http.post(f"{path}/llm-configs", json=body, headers=BEARER).status_code == 201
+            answer = http.post(f"{path}/test", headers=BEARER)
+            with world.app.app_context():
+                assert agent_tests.run_test(answer.json["id"])
+            told = http.get(f"{path}/tests/{answer.json['id']}", headers=BEARER).text
+            assert "It says" in told
+            world.errors.append(told)
+        sent = {request.headers["authorization"] for request in echo.requests}
+    keys = (PROVIDER_KEY, STEP_KEY, ENVIRONMENT_KEY)
+    assert sent == {f"Bearer {key}" for key in keys}
 
 
 def get_paths(app: Flask) -> list[str]:

@@ -112,6 +112,10 @@ class LoopbackProvider:
         """200 with these bytes, called JSON, whatever was asked."""
         self._become(lambda handler: handler.send(200, body, "application/json", headers))
 
+    def answer_echo(self) -> None:
+        """With an error that quotes all the headers it was sent, keys included."""
+        self._become(lambda handler: handler.send_json(401, _quote(handler)))
+
     def answer_raw(self, answer: bytes) -> None:
         """With exactly these bytes, status line and headers included."""
         self._become(lambda handler: _write_raw(handler, answer))
@@ -317,6 +321,10 @@ def _open_websocket(handler: _Handler) -> None:
 
 def _hang_up(handler: _Handler) -> None:
     handler.close_connection = True
+
+
+def _quote(handler: _Handler) -> dict[str, Any]:
+    return {"error": {"message": f"not with these: {handler.headers.items()}"}}
 
 
 def _write_raw(handler: _Handler, answer: bytes) -> None:
