@@ -85,7 +85,7 @@ class OneWebhook(MethodView):
 def list_deliveries(args: dict[str, Any], webhook_id: int) -> dict[str, Any]:
     """What was sent and what came of it, newest first."""
     services.get_webhook(webhook_id)
-    deliveries, total = paged(services.deliveries_query(webhook_id, args["status"]), args)
+    deliveries, total = paged(services.deliveries_query(webhook_id, args), args)
     return {"deliveries": deliveries, "total": total}
 
 

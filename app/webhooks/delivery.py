@@ -102,10 +102,7 @@ def claim_next(webhook_id: int, now: datetime) -> Claim | None:
         commit()
         return None
     delivery = _find_due(webhook_id, now)
-    if delivery is None:
-        db.session.rollback()
-        return None
-    claim = _begin(delivery, webhook, now)
+    claim = _begin(delivery, webhook, now) if delivery is not None else None
     commit()
     return claim
 
@@ -207,6 +204,8 @@ def _plan_next(delivery: WebhookDelivery, attempt: Attempt) -> None:
 
 
 def _finish(delivery: WebhookDelivery, status: DeliveryStatus) -> None:
+    if status is DeliveryStatus.FAILED:
+        log.error("delivery %s to webhook %s: given up", delivery.message_id, delivery.webhook_id)
     delivery.status = status
     delivery.finished_at = utcnow()
     delivery.next_attempt_at = delivery.lease_until = None

@@ -55,8 +55,9 @@ def list_query(args: dict[str, Any]) -> sa.Select[Any]:
         query = query.where(Webhook.is_active)
     if args.get("search"):
         parts = (Webhook.name, Webhook.url)
-        found = (part.icontains(args["search"], autoescape=True) for part in parts)
-        query = query.where(sa.or_(*found))
+        query = query.where(
+            sa.or_(*(part.icontains(args["search"], autoescape=True) for part in parts))
+        )
     return query
 
 
@@ -128,11 +129,16 @@ def remove_webhook(webhook: Webhook) -> None:
     flush()
 
 
-def deliveries_query(webhook_id: int, status: str | None = None) -> sa.Select[Any]:
-    """The webhook's deliveries, newest first."""
+def deliveries_query(webhook_id: int, args: dict[str, Any]) -> sa.Select[Any]:
+    """The webhook's deliveries, newest first, filtered by status and a part of type or id."""
     query = sa.select(WebhookDelivery).where(WebhookDelivery.webhook_id == webhook_id)
-    if status is not None:
-        query = query.where(WebhookDelivery.status == DeliveryStatus(status))
+    if args.get("status"):
+        query = query.where(WebhookDelivery.status == DeliveryStatus(args["status"]))
+    if args.get("search"):
+        parts = (WebhookDelivery.event, WebhookDelivery.message_id)
+        query = query.where(
+            sa.or_(*(part.icontains(args["search"], autoescape=True) for part in parts))
+        )
     return query.order_by(WebhookDelivery.created_at.desc(), WebhookDelivery.id.desc())
 
 

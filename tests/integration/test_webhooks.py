@@ -1,4 +1,4 @@
-"""Deliveries on both databases, to a receiver on the loopback; and alerts of providers."""
+"""Deliveries to a receiver on the loopback."""
 
 import base64
 import hashlib
@@ -6,7 +6,7 @@ import hmac
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -17,11 +17,6 @@ from flask import Flask
 from app.core.clock import utcnow
 from app.core.db import commit, db
 from app.core.http import Outbound
-from app.health import services as health
-from app.health.damping import WINDOW
-from app.health.models import ProviderAlert
-from app.providers.models import Provider, ValidationStatus
-from app.providers.services import create_provider, update_provider
 from app.webhooks import delivery as deliveries
 from app.webhooks import services
 from app.webhooks.delivery import BACKOFF, KEEP_FOR, MAX_ATTEMPTS
@@ -31,12 +26,16 @@ from tests.support.processes import free_port
 
 SECRET = "a secret canary of some length"
 PENDING, DELIVERED, FAILED, CANCELLED = DeliveryStatus
+
+on_sqlite = pytest.mark.parametrize("backend", ["sqlite"])
+"""For what another database would not do differently."""
+
 DATA = {"message": "Grüße", "provider": {"id": 1}}
 
 
 @pytest.fixture(autouse=True)
 def nudges(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, Any]]]:
-    """What would be sent to the workers; the seeded provider is not due."""
+    """What would be sent to the workers."""
     sent: list[tuple[str, Any]] = []
     publisher = app.extensions["publisher"]
     monkeypatch.setattr(publisher, "nudge", lambda job, argument: sent.append((job, argument)))
@@ -101,6 +100,7 @@ def assert_signed(seen: SeenRequest, secret: str = SECRET) -> None:
     assert abs(int(head[1]) - utcnow().timestamp()) < 60
 
 
+@on_sqlite
 def test_an_event_arrives_signed(
     webhook_id: int, receiver: LoopbackProvider, nudges: list[tuple[str, Any]]
 ) -> None:
@@ -157,6 +157,7 @@ def test_a_failed_attempt_is_made_again_with_the_same_id(
         assert_signed(seen)
 
 
+@on_sqlite
 def test_it_is_given_up_in_the_end(webhook_id: int, receiver: LoopbackProvider) -> None:
     announce()
     receiver.answer_status(410)
@@ -168,7 +169,7 @@ def test_it_is_given_up_in_the_end(webhook_id: int, receiver: LoopbackProvider) 
     assert deliveries.deliver_due(webhook_id) == 0
 
 
-@pytest.mark.parametrize("backend", ["sqlite"])
+@on_sqlite
 def test_every_refusal_says_why(
     app: Flask, webhook_id: int, receiver: LoopbackProvider, tmp_path: Any
 ) -> None:
@@ -186,7 +187,7 @@ def test_every_refusal_says_why(
     assert stored()[0].status is PENDING
 
 
-@pytest.mark.parametrize("backend", ["sqlite"])
+@on_sqlite
 def test_what_the_receiver_says_besides_does_not_matter(
     webhook_id: int, receiver: LoopbackProvider
 ) -> None:
@@ -196,6 +197,7 @@ def test_what_the_receiver_says_besides_does_not_matter(
     assert stored()[0].status is DELIVERED
 
 
+@on_sqlite
 def test_a_private_address_is_not_touched(app: Flask, receiver: LoopbackProvider) -> None:
     app.extensions["outbound"] = Outbound([f"127.0.0.1:{free_port()}"], deadline=5)
     webhook_id = make(receiver)
@@ -275,15 +277,15 @@ def test_a_worker_that_died_is_replaced(webhook_id: int, receiver: LoopbackProvi
     assert stored()[0].attempts == row.attempts, "it comes too late to count"
 
 
+@on_sqlite
 def test_what_kills_workers_is_given_up(webhook_id: int, receiver: LoopbackProvider) -> None:
-    announce(2)
+    announce()
     for _ in range(MAX_ATTEMPTS):
         assert deliveries.claim_next(webhook_id, utcnow()) is not None
         move(lease_until=utcnow())
-    first = sa.update(WebhookDelivery).where(WebhookDelivery.id == 1)
-    deadly = {"attempts": [{"at": "x", "error": "x"}] * MAX_ATTEMPTS}
-    db.session.execute(first.values(**deadly))
-    commit()
+    assert deliveries.claim_next(webhook_id, utcnow()) is None
+    assert stored()[0].status is FAILED
+    announce()
     assert deliveries.deliver_due(webhook_id) == 1
     assert [row.status for row in stored()] == [FAILED, DELIVERED]
 
@@ -316,6 +318,7 @@ def test_a_webhook_that_goes_away_meanwhile(webhook_id: int, receiver: LoopbackP
     assert deliveries.deliver_due(webhook_id) == 0
 
 
+@on_sqlite
 def test_an_unreadable_secret_is_a_reason_not_a_crash(
     webhook_id: int, receiver: LoopbackProvider
 ) -> None:
@@ -340,6 +343,7 @@ def test_the_log_is_kept_for_a_month(webhook_id: int, receiver: LoopbackProvider
     assert len(stored()) == 1
 
 
+@on_sqlite
 def test_no_secret_in_rows_nudges_or_logs(
     webhook_id: int,
     receiver: LoopbackProvider,
@@ -363,79 +367,3 @@ def test_no_secret_in_rows_nudges_or_logs(
         assert SECRET not in text
     assert "provider.down" in caplog.text
     assert "attempt 1 of 8 failed" in caplog.text
-
-
-# Alerts
-
-
-@pytest.fixture
-def check(receiver: LoopbackProvider) -> Iterator[Callable[[bool], list[str]]]:
-    """``check(True)``: check a provider that is well; the types announced so far."""
-    done = {"validation_status": ValidationStatus.CONNECTED, "last_checked_at": utcnow()}
-    db.session.execute(sa.update(Provider.__table__).values(**done))  # type: ignore[arg-type]
-    make(receiver, "all")
-    with LoopbackProvider() as endpoint:
-        outbound = Outbound([endpoint.address], deadline=5)
-        health.current_app.extensions["outbound"] = outbound
-        body = {"name": "loop", "type": "openai", "base_url": endpoint.openai_url, "api_key": "k"}
-        provider_id = create_provider(body).id
-
-        def check(is_well: bool) -> list[str]:
-            endpoint.answer_ok() if is_well else endpoint.answer_status(503)
-            health.request_check(provider_id)
-            assert health.run_check(provider_id)
-            return [row.event for row in stored()]
-
-        yield check
-
-
-def loop_id() -> int:
-    return db.session.scalars(sa.select(Provider.id).where(Provider.name == "loop")).one()
-
-
-def test_a_turn_is_announced_once(check: Callable[[bool], list[str]]) -> None:
-    assert check(True) == []
-    assert check(False) == ["provider.down"]
-    assert check(False) == ["provider.down"]
-    assert check(True) == ["provider.down", "provider.up"]
-    down, up = (row.data for row in stored())
-    assert down["status"] == "error"
-    assert down["provider"]["name"] == "loop"
-    assert "503" in down["error"]
-    assert down["message"] == f"The provider loop is down: {down['error']}"
-    assert (up["status"], up["error"]) == ("connected", None)
-    assert up["message"] == "The provider loop is up."
-    assert (down["agents"], down["agent_count"]) == ([], 0)
-
-
-def test_a_first_failure_is_announced_and_a_save_forgets_nothing(
-    check: Callable[[bool], list[str]],
-) -> None:
-    assert check(False) == ["provider.down"]
-    provider = update_provider(loop_id(), {"api_key": "another"})
-    assert provider.settled_status is ValidationStatus.PENDING
-    assert check(True) == ["provider.down", "provider.up"]
-
-
-def test_flapping_is_said_once_and_then_where_it_came_to_rest(
-    check: Callable[[bool], list[str]],
-) -> None:
-    for is_well in (False, True, False, True, False, True):
-        announced = check(is_well)
-    assert announced == ["provider.down", "provider.up", "provider.down", "provider.flapping"]
-    assert "flapping" in stored()[-1].data["message"]
-
-    interval = timedelta(seconds=health.current_app.config["HEALTH_CHECK_INTERVAL"])
-    state = db.session.scalars(sa.select(ProviderAlert)).one()
-    state.turns = [(utcnow() - WINDOW * interval).isoformat()]
-    commit()
-    assert check(True)[4:] == ["provider.up"]
-    assert check(True)[4:] == ["provider.up"]
-
-
-def test_an_inactive_provider_wakes_nobody(check: Callable[[bool], list[str]]) -> None:
-    assert check(True) == []
-    update_provider(loop_id(), {"is_active": False})
-    assert check(False) == []
-    update_provider(loop_id(), {"is_active": True})
-    assert check(False) == ["provider.down"]
