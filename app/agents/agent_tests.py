@@ -37,6 +37,8 @@ QUEUE_LEASE = timedelta(seconds=15)
 """How long the sweep waits for a worker to take what it has put into the queue."""
 MAX_ATTEMPTS = 2
 """A test that takes its worker down with it is not tried for ever, and calls cost money."""
+MAX_RUNNING = 4
+"""Tests at a time, of all agents: endpoints that hang must not take every worker thread."""
 SWEEP_LIMIT = 100
 KEEP_TESTS = 50
 KEEP_FOR = timedelta(days=30)
@@ -128,7 +130,10 @@ def run_test(test_id: int) -> bool:
 
 
 def claim_test(test_id: int, now: datetime) -> Claim | None:
-    """Take a test, or None: it is finished, gone, or another worker has it."""
+    """Take a test, or None: it is finished, gone, another worker has it, or too many run."""
+    if _count_running(now) >= MAX_RUNNING:
+        db.session.rollback()
+        return None  # whoever finishes first nudges the next
     free = sa.or_(AgentTest.claim_id.is_(None), AgentTest.lease_until <= now)
     query = sa.select(AgentTest).where(AgentTest.id == test_id, AgentTest.finished_at.is_(None))
     test = db.session.scalar(_locked(query.where(free)))
@@ -272,6 +277,22 @@ def _finish(test: AgentTest, reason: str | None = None) -> None:
     test.finished_at = utcnow()
     test.claim_id = test.lease_until = None
     _prune(test)
+    _nudge_next(test)
+
+
+def _count_running(now: datetime) -> int:
+    running = sa.and_(AgentTest.claim_id.is_not(None), AgentTest.lease_until > now)
+    query = sa.select(sa.func.count(AgentTest.id)).where(AgentTest.finished_at.is_(None), running)
+    return db.session.scalar(query) or 0
+
+
+def _nudge_next(finished: AgentTest) -> None:
+    """Let the one that has waited longest take the place of this one."""
+    waiting = sa.and_(AgentTest.finished_at.is_(None), AgentTest.claim_id.is_(None))
+    query = sa.select(AgentTest.id).where(waiting, AgentTest.id != finished.id)
+    next_id = db.session.scalar(query.order_by(AgentTest.id).limit(1))
+    if next_id is not None:
+        nudge_after_commit(db.session(), TEST_JOB, next_id)
 
 
 def _prune(test: AgentTest) -> None:

@@ -364,6 +364,29 @@ def test_a_steps_own_time_out_holds(
     assert step["error"] == "No complete answer within 1 s."
 
 
+@on_sqlite
+def test_only_so_many_run_at_a_time_and_the_next_takes_over(
+    app: Flask,
+    api: Api,
+    trader: str,
+    run: Run,
+    nudges: list[tuple[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(agent_tests, "MAX_RUNNING", 1)
+    first, second = ask(api), ask(api, "default")
+    with app.app_context():
+        claim = agent_tests.claim_test(first, utcnow())
+        assert claim is not None
+        assert agent_tests.claim_test(second, utcnow()) is None
+        nudges.clear()
+        for call in claim.calls:
+            assert agent_tests.record_result(claim, call, CallResult(True, 200))
+
+    assert nudges == [("agents.test", second)]
+    assert run(second)
+
+
 def test_the_sweep_finds_a_lost_nudge_once(
     app: Flask, api: Api, trader: str, nudges: list[tuple[str, Any]], run: Run
 ) -> None:
