@@ -10,6 +10,7 @@ from app.prices.models import Price
 from app.providers.models import Provider
 from app.push.models import Client
 from app.tasks.models import Assignment, Task
+from app.usage.budget_models import Budget, BudgetSpend
 from app.usage.models import (
     UsageEvent,
     UsageEventId,
@@ -24,6 +25,8 @@ __all__ = [
     "AgentTest",
     "ApiToken",
     "Assignment",
+    "Budget",
+    "BudgetSpend",
     "Change",
     "Client",
     "ConfigState",

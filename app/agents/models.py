@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, object_session, relationship
 
-from app.changes.tracker import Tracked, TrackedRoot, tracked
+from app.changes.tracker import Tracked, TrackedRoot, settled, tracked
 from app.core.db import IDS_ONCE, Base, Json, text_enum
 from app.providers.keys import HoldsKey
-from app.providers.models import Capability, Provider
+from app.providers.models import BudgetState, Capability, Provider
 
 
 def _price() -> Any:
     return tracked(default=None)
+
+
+def _budget_state() -> Any:
+    return settled(sa.String(8), default=BudgetState.OK, server_default="ok")
 
 
 class Agent(TrackedRoot, Base):
@@ -61,6 +65,8 @@ class Agent(TrackedRoot, Base):
     halted_at: Mapped[datetime | None] = tracked(default=None)
     halted_reason: Mapped[str | None] = tracked(sa.String(500), default=None)
     metadata_: Mapped[dict[str, Any]] = tracked("metadata", Json, default=dict)
+    budget_state: Mapped[str] = _budget_state()
+    """Of the agent's own budgets; usage owns the transitions."""
 
     llm_configs: Mapped[list["LLMConfig"]] = relationship(
         back_populates="agent",
@@ -88,7 +94,8 @@ class Agent(TrackedRoot, Base):
 
 
 class GlobalHalt(TrackedRoot, Base):
-    """One row: the red button for all agents, those still to come included."""
+    """One row: what stops all agents, those still to come included: the red button, and budgets
+    that are for all."""
 
     __tablename__ = "global_halt"
     __table_args__ = (sa.CheckConstraint("id = 1", name="one_row"),)
@@ -96,6 +103,7 @@ class GlobalHalt(TrackedRoot, Base):
 
     halted_at: Mapped[datetime | None] = tracked(default=None)
     halted_reason: Mapped[str | None] = tracked(sa.String(500), default=None)
+    budget_state: Mapped[str] = _budget_state()
 
     @property
     def root_name(self) -> str:

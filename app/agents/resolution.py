@@ -9,7 +9,7 @@ from app.agents.models import Agent, GlobalHalt, LLMConfig, SpeechConfig
 from app.changes.tracker import TrackedRoot
 from app.core.crypto import origin_of
 from app.providers.keys import EffectiveKey
-from app.providers.models import Capability
+from app.providers.models import BudgetState, Capability
 
 FromEnvironment = TypeVar("FromEnvironment")
 
@@ -33,6 +33,9 @@ class Resolved:
     config_version: int
     halted_by: Agent | GlobalHalt | None
     """What halts it: a halted agent stays halted behind its default."""
+    budget_state: BudgetState = BudgetState.OK
+    """The worst of what is spent for all, by the agent that was asked for, by the one that
+    answers."""
 
 
 def resolve(
@@ -66,6 +69,7 @@ def resolve(
                 steps=steps,
                 config_version=max(removed_in, red_button.config_rev, _last_rev(passed_over)),
                 halted_by=find_halt(red_button, agent, candidate),
+                budget_state=find_budget_state(red_button, agent, candidate),
             )
     return None
 
@@ -81,6 +85,11 @@ def _last_rev(agents: list[Agent]) -> int:
 def find_halt(red_button: GlobalHalt, *agents: Agent | None) -> Agent | GlobalHalt | None:
     """What halts these agents, if anything does."""
     return next((it for it in (red_button, *agents) if it is not None and it.halted), None)
+
+
+def find_budget_state(*parts: Agent | GlobalHalt | None) -> BudgetState:
+    """The worst of their budgets' states."""
+    return BudgetState.worst(*(part.budget_state for part in parts if part is not None))
 
 
 def resolve_speech(

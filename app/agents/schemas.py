@@ -13,9 +13,10 @@ from app.agents.spelling import to_flat
 from app.core.crypto import KeyUnreadable
 from app.core.rest import MAX_ID, Flag, HttpUrl, Number, PageArgs, Schema, Text, WholeNumber
 from app.providers.keys import EffectiveKey, environment_key
-from app.providers.models import Provider, ValidationStatus
+from app.providers.models import BudgetState, Provider, ValidationStatus
 
 CURRENCY = "USD"
+BUDGET_STATES = [state.value for state in BudgetState]
 MAX_TEXT = 200_000  # characters of a prompt
 
 
@@ -201,6 +202,7 @@ class ResolvedStep(Schema):
     llm_api_key = fields.String(allow_none=True)
     llm_api_key_id = fields.String(allow_none=True)
     provider_status = fields.String()
+    provider_budget_state = fields.String(validate=validate.OneOf(BUDGET_STATES))
     prices = fields.Nested(Prices)
     metadata = fields.Dict()
 
@@ -218,6 +220,7 @@ class ResolvedOut(ResolvedStep):
     epoch = fields.String()
     halted = fields.Boolean()
     halted_reason = fields.String(allow_none=True)
+    budget_state = fields.String(validate=validate.OneOf(BUDGET_STATES))
     fallbacks = fields.List(fields.Nested(ResolvedStep))
 
 
@@ -265,6 +268,7 @@ def dump_resolved(resolved: Resolved, *, epoch: str, rev: int, reveal: bool) -> 
         **first,
         "halted": resolved.halted_by is not None,
         "halted_reason": resolved.halted_by.halted_reason if resolved.halted_by else None,
+        "budget_state": resolved.budget_state.value,
         "fallbacks": rest,
     }
 
@@ -278,6 +282,7 @@ def _dump_resolved_step(step: LLMConfig, reveal: bool) -> dict[str, Any]:
         **to_flat({"api_key": reveal_key(key) if reveal else None}),
         "llm_api_key_id": key.key_id if key else None,
         "provider_status": step.provider.settled_status.value,
+        "provider_budget_state": BudgetState.worst(step.provider.budget_state).value,
         "prices": {"currency": CURRENCY, **dump_prices(step)},
         "metadata": step.metadata_,
     }

@@ -29,6 +29,20 @@ class ValidationStatus(StrEnum):
     ERROR = "error"
 
 
+class BudgetState(StrEnum):
+    """How spending stands to a budget. Usage owns the transitions."""
+
+    OK = "ok"
+    WARN = "warn"
+    BLOCKED = "blocked"
+
+    @classmethod
+    def worst(cls, *states: str | None) -> "BudgetState":
+        """The one that counts where several apply; None = there is no budget."""
+        order = list(cls)
+        return max((cls(state or cls.OK) for state in states), key=order.index, default=cls.OK)
+
+
 class Provider(HoldsKey, TrackedRoot, Base):
     """An endpoint with credentials. ``base_url`` has the version path and is given out verbatim."""
 
@@ -59,6 +73,8 @@ class Provider(HoldsKey, TrackedRoot, Base):
         text_enum(ValidationStatus, "settled_status"), default=ValidationStatus.PENDING
     )
     """``validation_status`` without its comings and goings: what clients are told."""
+    budget_state: Mapped[str] = settled(sa.String(8), default=BudgetState.OK, server_default="ok")
+    """Of the provider's own budgets: clients pass its steps over when they are spent."""
     environment_key_id: Mapped[str | None] = settled(sa.String(32), default=None)
     """The server's own key for the type as it was at the last start, where that one is used."""
     last_checked_at: Mapped[datetime | None] = mapped_column(default=None)
