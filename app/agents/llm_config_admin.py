@@ -54,7 +54,6 @@ class PerMillionField(LineField):
 class LLMConfigForm(ResourceForm):
     """One step, with its prices."""
 
-    agent_id = LineField("Agent id", required=True, render_kw={"spellcheck": "false"})
     provider_id = ChoiceField(
         "Provider", choices=provider_choices, validators=[InputRequired("Choose a provider.")]
     )
@@ -80,6 +79,8 @@ class LLMConfigForm(ResourceForm):
 
 class NewLLMConfigForm(LLMConfigForm):
     """The same for a step that is put behind an agent's others."""
+
+    agent_id = LineField("Agent id", required=True, render_kw={"spellcheck": "false"})
 
     def payload(self) -> dict[str, Any]:
         return super().payload() | {"agent_id": self.agent_id.data}
@@ -159,7 +160,6 @@ class LLMConfigView(ResourceView):
 
     def edit_form(self, obj: Any = None) -> LLMConfigForm:
         form: LLMConfigForm = super().edit_form(obj)
-        del form.agent_id  # a step stays with its agent
         if request.method != "POST":
             form.version.data = obj.agent.version
         return form
