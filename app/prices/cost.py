@@ -126,7 +126,7 @@ def find_problem(usage: Any) -> tuple[str, str] | None:
         return "cache_write_1h_tokens", "More than cache_write_tokens, which include them."
     if usage.reasoning_tokens > usage.output_tokens:
         return "reasoning_tokens", "More than output_tokens, which include them."
-    negative = (field.name for field in fields(Usage) if getattr(usage, field.name) < 0)
+    negative = (name for name in Usage.__slots__ if getattr(usage, name) < 0)
     name = next(negative, None)
     return (name, "Less than 0.") if name else None
 

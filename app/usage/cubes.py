@@ -3,6 +3,9 @@
 A question is answered from the smallest cube that knows what it asks by, in as few and as wide
 spans as fit its period: a year of ten thousand agents is some thirty numbers each, not a million.
 The narrowest span is a quarter of an hour, because every time zone is a multiple of it.
+
+Calls are counted in their quarter of an hour at once. Wider sums are made of narrower ones when
+their time is over (rollups.py); from then on a late call is added to each of them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -69,22 +72,28 @@ def series_of(key: CallKey, cube: str) -> SeriesKey:
     return SeriesKey(cube, *(getattr(key, name) if name in known else "" for name in DIMENSIONS))
 
 
-def roll_up(calls: Mapping[CallKey, Sums]) -> dict[RollupKey, Sums]:
-    """The sums of calls in every cube and every width."""
+def roll_up(calls: Mapping[CallKey, Sums], closed_until: int) -> dict[RollupKey, Sums]:
+    """What calls add to the sums of every cube; wider ones are there up to ``closed_until``."""
     rolled: dict[RollupKey, Sums] = {}
     for key, sums in calls.items():
+        starts = [(width, floor(key.quarter, width)) for width in WIDTHS]
+        places = [it for it in starts if it[0] == QUARTER or sum(it) <= closed_until]
         for cube in CUBES:
             series = series_of(key, cube)
-            for width in WIDTHS:
-                where = (series, width, floor(key.quarter, width))
+            for place in places:
+                where = (series, *place)
                 rolled[where] = added(rolled[where], sums) if where in rolled else sums
     return rolled
 
 
-def cover(start: int, end: int, widest: int = WIDTHS[-1]) -> list[Span]:
-    """The fewest spans that make up a period exactly; its ends are multiples of QUARTER."""
+def cover(start: int, end: int, closed_until: int, widest: int = WIDTHS[-1]) -> list[Span]:
+    """The fewest spans that make up a period exactly; its ends are multiples of QUARTER.
+
+    Only quarters of an hour are there after ``closed_until``.
+    """
     widths = [width for width in WIDTHS if width <= widest]
-    return _cover(start, end, widths)
+    middle = min(max(start, closed_until), end)
+    return [*_cover(start, middle, widths), *_cover(middle, end, [QUARTER])]
 
 
 def floor(moment: int, width: int) -> int:

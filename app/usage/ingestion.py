@@ -15,7 +15,7 @@ from app.usage.cubes import QUARTER, CallKey, floor
 from app.usage.event_fields import SKEW, Event, Rejected, read_event
 from app.usage.measures import MAX_COST, Sums, added, measures_of
 from app.usage.models import UsageEvent, UsageEventId
-from app.usage.pricing import Price, Pricer
+from app.usage.pricing import Price, Pricer, written
 from app.usage.reach import Reach
 from app.usage.rollups import add_calls
 
@@ -85,6 +85,14 @@ def sum_up(priced: Sequence[tuple[Event, Price]]) -> dict[CallKey, Sums]:
         key, sums = call_key(event), measures_of(event, price.cost)
         calls[key] = added(calls[key], sums) if key in calls else sums
     return calls
+
+
+def columns_of(price: Price) -> tuple[Any, ...]:
+    """OF_PRICE: what is stored of a price, and stays whatever becomes of the prices."""
+    if price.rates is None:
+        return (None, CURRENCY, None, None)
+    rates = price.rates
+    return (price.cost, rates.currency, rates.source.value, written(rates))
 
 
 def _read(raw: Sequence[Any], receipt: Receipt, now: datetime) -> list[_Candidate]:
@@ -159,13 +167,6 @@ def _store(priced: Sequence[tuple[Event, Price]], now: datetime) -> None:
     rows = []
     for event, price in priced:
         skewed = event.started_at > now + SKEW
-        rows.append((*event, now, skewed, *price_columns(price)))
+        rows.append((*event, now, skewed, *columns_of(price)))
     insert_rows(EVENTS, COLUMNS, rows)
     add_calls(sum_up(priced))
-
-
-def price_columns(price: Price) -> tuple[Any, ...]:
-    """OF_PRICE: what is stored of a price, and stays whatever becomes of the prices."""
-    if price.rates is None:
-        return (None, CURRENCY, None, None)
-    return (price.cost, price.rates.currency, price.rates.source.value, price.rates.as_dict())

@@ -4,6 +4,7 @@ None of it is configuration: nothing here raises a rev. Agents and providers are
 told, not referred to: whoever is deleted has still spent.
 """
 
+import json
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.db import Base, Json, UtcDateTime
+from app.core.db import Base, Json
 from app.usage.event_fields import ERROR, OK
 from app.usage.measures import MEASURES
 
@@ -68,7 +69,13 @@ class UsageEvent(Base):
     """Null = unpriced, which is not the same as free."""
     currency: Mapped[str] = mapped_column(sa.String(3))
     price_source: Mapped[str | None] = mapped_column(sa.String(16))
-    rates: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    rates_json: Mapped[str | None] = mapped_column("rates", sa.Text)
+    """As text: a batch has a handful of them, written down once each."""
+
+    @property
+    def rates(self) -> dict[str, Any] | None:
+        """The rates applied: decimal strings, named with their unit."""
+        return None if self.rates_json is None else json.loads(self.rates_json)
 
 
 class UsageEventId(Base):
@@ -117,14 +124,16 @@ usage_rollups = sa.Table(
 
 
 class UsageState(Base):
-    """One row: from when on every event is still there to be summed up again."""
+    """One row: how far the sums have come, and the letting go of events."""
 
     __tablename__ = "usage_state"
     __table_args__ = (sa.CheckConstraint("id = 1", name="one_row"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    complete_since: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
-    """Null = nothing has been pruned."""
+    closed_until: Mapped[datetime]
+    """Up to this midnight of UTC there are sums of days and more."""
+    complete_since: Mapped[datetime | None]
+    """From then on every event is still there; null = none was ever pruned."""
 
 
 class UsageRepricing(Base):

@@ -1,7 +1,9 @@
 """What calls cost: a price book, and the own prices of the steps that made them."""
 
+import json
 from collections.abc import Collection, Iterable
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -23,6 +25,12 @@ class Price(NamedTuple):
 
     cost: Decimal | None
     rates: Rates | None
+
+
+@lru_cache(maxsize=1024)
+def written(rates: Rates) -> str:
+    """Rates as they are stored beside a cost."""
+    return json.dumps(rates.as_dict())
 
 
 class _Step(NamedTuple):

@@ -11,7 +11,7 @@ from app.core.clock import utcnow
 from app.core.db import UtcDateTime, commit, db, lock
 from app.usage.bulk import on_postgresql
 from app.usage.models import MONTHS, UsageEvent, UsageEventId, UsageState
-from app.usage.rollups import LOCK
+from app.usage.rollups import LOCK, close_days
 
 MONTHS_AHEAD = 3
 SLICE = 5000
@@ -38,7 +38,8 @@ def complete_since() -> datetime | None:
 
 
 def maintain() -> None:
-    """The nightly round: months for what is to come, and an end to what is too old."""
+    """The nightly round: sums of the day, months for what is to come, an end to what is old."""
+    close_days()
     make_months()
     prune()
 

@@ -1,19 +1,27 @@
-"""The sums of usage: added to in the transaction that stores the events, so always complete."""
+"""The sums of usage: added to in the transaction that stores the events, so always complete.
+
+That transaction adds to quarters of an hour only. A nightly job closes the days that are over: it
+makes the wider sums of the narrower ones, under a lock that keeps everybody from adding meanwhile.
+"""
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import cast
 
 import sqlalchemy as sa
 
-from app.core.db import db
-from app.usage.bulk import add_up, insert_unless_there, on_postgresql
-from app.usage.cubes import CallKey, SeriesKey, roll_up
-from app.usage.measures import Sums
-from app.usage.models import UsageSeries, usage_rollups
+from app.core.clock import utcnow
+from app.core.db import commit, db, lock
+from app.usage.bulk import add_up, find_rows, insert_unless_there, on_postgresql
+from app.usage.cubes import DAY, WIDTHS, CallKey, SeriesKey, floor, roll_up
+from app.usage.measures import MEASURES, Sums
+from app.usage.models import UsageSeries, UsageState, usage_rollups
 
 LOCK = "usage rollups"
+GRACE = timedelta(minutes=15)
+"""How long after midnight a day is closed: most of what is late has come by then."""
 SERIES = cast(sa.Table, UsageSeries.__table__)
-_AT_ONCE = 1000
 
 
 def add_calls(calls: Mapping[CallKey, Sums]) -> None:
@@ -21,11 +29,42 @@ def add_calls(calls: Mapping[CallKey, Sums]) -> None:
     if not calls:
         return
     lock_shared()
-    rolled = roll_up(calls)
+    rolled = roll_up(calls, closed_until())
     ids = series_ids({series for series, _width, _start in rolled})
     rows = [(ids[series], width, start, *sums) for (series, width, start), sums in rolled.items()]
     # In one order everywhere: two senders never wait for each other.
     add_up(usage_rollups, sorted(rows))
+
+
+def closed_until() -> int:
+    """Up to when there are sums of days and more, in Unix time."""
+    closed = db.session.scalar(sa.select(UsageState.closed_until))
+    return 0 if closed is None else int(closed.timestamp())
+
+
+def close_days(now: datetime | None = None) -> int:
+    """Make the wider sums of every day that is over and has none yet; how many days."""
+    over = floor(int(((now or utcnow()) - GRACE).timestamp()), DAY)
+    days = 0
+    while True:
+        lock(LOCK)
+        state = db.session.get_one(UsageState, 1, populate_existing=True)
+        day = int(state.closed_until.timestamp())
+        if day >= over:
+            db.session.rollback()
+            return days
+        widen(day, closed=day + DAY)
+        state.closed_until = datetime.fromtimestamp(day + DAY, UTC)
+        commit()
+        days += 1
+
+
+def widen(day: int, *, closed: int) -> None:
+    """Make the sums anew that ``day`` is part of, of those that are over by ``closed``."""
+    for narrow, wide in pairwise(WIDTHS):
+        start = floor(day, wide)
+        if start + wide <= closed:
+            _replace(narrow, wide, start)
 
 
 def series_ids(keys: Iterable[SeriesKey]) -> dict[SeriesKey, int]:
@@ -40,18 +79,37 @@ def series_ids(keys: Iterable[SeriesKey]) -> dict[SeriesKey, int]:
 
 
 def lock_shared() -> None:
-    """Many may add at once, but not while sums are built anew, which takes ``LOCK`` for itself."""
+    """Many may add at once, but not while sums are made anew, which takes ``LOCK`` for itself."""
     if on_postgresql():
         key = sa.func.hashtextextended(LOCK, 0)
         db.session.execute(sa.select(sa.func.pg_advisory_xact_lock_shared(key)))
 
 
 def _find_ids(keys: list[SeriesKey]) -> dict[SeriesKey, int]:
-    table = SERIES.c
-    columns = [table[name] for name in SeriesKey._fields]
-    found: dict[SeriesKey, int] = {}
-    for first in range(0, len(keys), _AT_ONCE):
-        some = keys[first : first + _AT_ONCE]
-        query = sa.select(table.id, *columns).where(sa.tuple_(*columns).in_(some))
-        found |= {SeriesKey(*key): id_ for id_, *key in db.session.execute(query)}
-    return found
+    return {SeriesKey(*key): id_ for id_, *key in find_rows(SERIES, SeriesKey._fields, keys)}
+
+
+def _replace(narrow: int, wide: int, start: int) -> None:
+    """The sums of ``wide`` seconds from ``start``, made of narrower ones."""
+    table = usage_rollups.c
+    db.session.execute(
+        sa.delete(usage_rollups).where(
+            table.series_id.in_(sa.select(UsageSeries.id)),
+            table.width == wide,
+            table.start == start,
+        )
+    )
+    parts = (
+        sa.select(
+            table.series_id,
+            sa.literal(wide),
+            sa.literal(start),
+            *(sa.cast(sa.func.sum(table[name]), sa.BigInteger) for name in MEASURES),
+        )
+        # By way of the series: each has its rollups in order, all together they have no index.
+        .join_from(UsageSeries, usage_rollups, table.series_id == UsageSeries.id)
+        .where(table.width == narrow, table.start >= start, table.start < start + wide)
+        .group_by(table.series_id)
+    )
+    columns = ["series_id", "width", "start", *MEASURES]
+    db.session.execute(sa.insert(usage_rollups).from_select(columns, parts))

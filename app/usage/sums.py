@@ -18,6 +18,7 @@ from app.usage.measures import MEASURES, measures_of
 from app.usage.models import UsageSeries, usage_rollups
 from app.usage.periods import Days, Period
 from app.usage.retention import complete_since
+from app.usage.rollups import closed_until
 
 GROUPS = {"agent": "agent_id", "model": "model", "provider": "provider", "task": "task"}
 DAILY = "day"
@@ -53,7 +54,8 @@ def read_sums(question: Question, names: Sequence[str]) -> dict[Group, Values]:
     """
     first, last, cuts = _bounds(question.selection.period)
     days = Days(question.zone, first - QUARTER, last + QUARTER)
-    found = _read_rollups(question, names, _Spans(first, last, days)) if first < last else {}
+    spans = _Spans(first, last, closed_until(), days)
+    found = _read_rollups(question, names, spans) if first < last else {}
     for cut in cuts:
         _add_events(found, question, names, days, cut)
     return found
@@ -65,6 +67,7 @@ class _Spans:
 
     first: int
     last: int
+    closed_until: int
     days: Days
 
     def condition(self, *, daily: bool) -> sa.ColumnElement[bool]:
@@ -72,7 +75,7 @@ class _Spans:
         within_days = DAY if self.days.is_utc else QUARTER
         widest = within_days if daily else WIDTHS[-1]
         table = usage_rollups.c
-        spans = cover(self.first, self.last, widest)
+        spans = cover(self.first, self.last, self.closed_until, widest)
         return sa.or_(
             *(
                 sa.and_(table.width == it.width, table.start >= it.start, table.start < it.end)

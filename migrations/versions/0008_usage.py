@@ -67,11 +67,14 @@ def upgrade() -> None:
     state = op.create_table(
         "usage_state",
         sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("closed_until", types.UtcDateTime(), nullable=False),
         sa.Column("complete_since", types.UtcDateTime(), nullable=True),
         sa.CheckConstraint("id = 1", name=op.f("ck_usage_state_one_row")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_usage_state")),
     )
-    op.bulk_insert(state, [{"id": 1}])
+    # Before today there are no calls yet: their sums are complete as they are.
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    op.bulk_insert(state, [{"id": 1, "closed_until": today}])
     op.create_table(
         "usage_repricings",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -113,7 +116,7 @@ def _create_events() -> None:
         sa.Column("cost", types.ExactDecimal(), nullable=True),
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("price_source", sa.String(length=16), nullable=True),
-        sa.Column("rates", JSON, nullable=True),
+        sa.Column("rates", sa.Text(), nullable=True),
         sa.CheckConstraint("status IN ('ok', 'error')", name=op.f("ck_usage_events_status")),
         sa.PrimaryKeyConstraint("event_id", "received_at", name=op.f("pk_usage_events")),
         postgresql_partition_by="RANGE (received_at)",
