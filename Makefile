@@ -5,10 +5,10 @@ PYTHON3 ?= python3
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help up down demo test check format lock migration bench clean install install-dev
+.PHONY: help up down demo test check format lock migration bench screenshots clean install install-dev
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # up and down run without a shell in between, which would swallow make's SIGTERM.
 up: install ## Install, migrate, seed and start everything on PORT (8000); Ctrl-C stops it
@@ -45,6 +45,10 @@ migration: install ## Write a migration for changed models: make migration m="wh
 
 bench: install-dev ## Run the benchmarks of bench/ (minutes; numbers of this machine)
 	@for script in bench/[!_]*.py; do echo "== $$script"; PYTHONPATH=. $(PYTHON) "$$script" || exit 1; done
+
+screenshots: install-dev ## Photograph every admin page in both themes into docs/screenshots
+	@$(PYTHON3) scripts/install.py browser
+	@$(PYTHON) -m scripts.screenshots
 
 clean: ## Remove .venv and caches; instance/ with the data stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis client/*.egg-info

@@ -16,7 +16,7 @@ TOP = 12
 LINE_HEIGHT = 170
 FOOT = 22  # room for the times below
 BAR_STEP = 26
-BAR_LABEL = 190
+BAR_LABEL = 170
 STEPS = (1, 2, 2.5, 5, 10)
 
 # What is put in is escaped: a Markup's format sees to it.
