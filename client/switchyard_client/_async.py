@@ -165,12 +165,13 @@ class AsyncSwitchyardClient:
         *,
         deadline: float | None = None,
         task: str | None = None,
+        only: Fits | None = None,
     ) -> Result:
         """`await fn(attempt)` of the first step that answers; `attempts` in one line.
 
         The answer's usage is recorded if `fn` returns it as it came.
         """
-        async for attempt in self.attempts(agent_id, deadline=deadline, task=task):
+        async for attempt in self.attempts(agent_id, deadline=deadline, task=task, only=only):
             async with attempt:
                 result = await fn(attempt)
                 attempt._record_result(result)

@@ -124,6 +124,13 @@ class Attempt:
         """
         self._recorder.reply(reply)
 
+    def begin_answer(self) -> None:
+        """From here on the answer is this step's: what fails later goes through to the caller.
+
+        `streaming` says so by itself at the first token; this is for answers read in another way.
+        """
+        self._answered = True
+
     @overload
     def streaming(self, chunks: AsyncIterable[Chunk]) -> AsyncIterator[Chunk]: ...
 

@@ -235,12 +235,13 @@ class SwitchyardClient:
         *,
         deadline: float | None = None,
         task: str | None = None,
+        only: Fits | None = None,
     ) -> Result:
         """`fn(attempt)` of the first step that answers; `attempts` in one line.
 
         The answer's usage is recorded if `fn` returns it as it came.
         """
-        for attempt in self.attempts(agent_id, deadline=deadline, task=task):
+        for attempt in self.attempts(agent_id, deadline=deadline, task=task, only=only):
             with attempt:
                 result = fn(attempt)
                 attempt._record_result(result)

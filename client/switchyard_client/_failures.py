@@ -47,10 +47,10 @@ class StepFailure:
 # Only these packages' names are believed: a ConnectionError of, say, redis is not the provider's.
 FAMILIES = frozenset(
     {"aiohttp", "anthropic", "builtins", "google", "groq", "http", "httpcore", "httpcore2"}
-    | {"httpx", "httpx2", "json", "litellm", "mistralai", "ollama", "openai", "requests"}
-    | {"simplejson", "socket", "ssl", "switchyard_client", "urllib", "urllib3"}
+    | {"httpx", "httpx2", "json", "litellm", "mistralai", "ollama", "openai", "pydantic_ai"}
+    | {"requests", "simplejson", "socket", "ssl", "switchyard_client", "urllib", "urllib3"}
 )
-NAMES = {
+NAMES: dict[str, Reason | None] = {
     "SSLError": Reason.TLS,
     "ClientSSLError": Reason.TLS,
     "TimeoutError": Reason.TIMEOUT,
@@ -81,6 +81,18 @@ NAMES = {
     "UnparsableReply": Reason.UNPARSABLE,
     # Bare, without a status: an error event inside a stream.
     "APIError": Reason.SERVER_ERROR,
+    # Pydantic AI wraps what its SDKs raise; the bare one is an answer that cannot be read.
+    "ModelAPIError": Reason.UNPARSABLE,
+    "ModelAuthenticationError": Reason.UNAUTHORIZED,
+    "ModelConnectionError": Reason.CONNECTION,
+    "ModelNotFoundError": Reason.NOT_FOUND,
+    "ModelQuotaExceededError": Reason.QUOTA,
+    "ModelRateLimitError": Reason.RATE_LIMITED,
+    "ModelRequestRejectedError": None,
+    "ModelRequestTimeout": Reason.TIMEOUT,
+    "ModelServerError": Reason.SERVER_ERROR,
+    "ModelTimeoutError": Reason.TIMEOUT,
+    "ModelUnavailableError": Reason.SERVER_ERROR,
 }
 STATUSES = {
     401: Reason.UNAUTHORIZED,

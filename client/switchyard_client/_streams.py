@@ -20,6 +20,8 @@ def carries_content(chunk: object) -> bool:
     """False for what only announces an answer; True for everything that is not known to."""
     if field(chunk, "type") in PREAMBLES:
         return False
+    if field(chunk, "type") == "AIMessageChunk":  # LangChain's
+        return any(field(chunk, name) for name in ("content", "tool_call_chunks"))
     if field(chunk, "object") != "chat.completion.chunk":
         return True
     return any(_delta_says_something(choice) for choice in field(chunk, "choices") or ())

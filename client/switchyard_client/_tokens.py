@@ -184,6 +184,15 @@ def _first(raw: Mapping[str, int], *paths: str) -> int:
     return next((raw[path] for path in paths if raw.get(path)), 0)
 
 
+def _holders(chunk: object) -> tuple[object, ...]:
+    return chunk, field(chunk, "message"), field(chunk, "response")
+
+
+def _names_a_model(holder: object) -> bool:
+    named = (field(holder, "model"), field(field(holder, "response_metadata"), "model_name"))
+    return any(isinstance(name, str) for name in named)
+
+
 class StreamedCounts:
     """The counts of a streamed answer: what the chunks say, the last word on each."""
 
@@ -194,14 +203,7 @@ class StreamedCounts:
 
     def add(self, chunk: object) -> None:
         if self.head is None:
-            self.head = next(
-                (
-                    holder
-                    for holder in (chunk, field(chunk, "message"), field(chunk, "response"))
-                    if isinstance(field(holder, "model"), str)
-                ),
-                None,
-            )
+            self.head = next((holder for holder in _holders(chunk) if _names_a_model(holder)), None)
         raw = raw_counts(chunk)
         if "total_tokens" in raw and field(chunk, "usage_metadata"):
             # LangChain's chunks are there to be added up.

@@ -194,3 +194,20 @@ def test_how_long_the_provider_wants_to_be_left_alone() -> None:
     plain = classify(answered(429, **{"Retry-After": "soon"}))
     assert plain is not None
     assert plain.retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["ModelAPIError"], Reason.UNPARSABLE),
+        (["ModelAPIError", "ModelConnectionError"], Reason.CONNECTION),
+        (["ModelAPIError", "ModelConnectionError", "ModelTimeoutError"], Reason.TIMEOUT),
+        (["ModelAPIError", "ModelUnavailableError", "ModelOverloadedError"], Reason.SERVER_ERROR),
+        (["ModelAPIError", "ModelRequestRejectedError"], None),
+        (["ModelAPIError", "ModelRequestRejectedError", "ModelContextWindowExceededError"], None),
+        (["ModelAPIError", "ModelRequestRejectedError", "ModelNotFoundError"], Reason.NOT_FOUND),
+        (["UnexpectedModelBehavior"], None),
+    ],
+)
+def test_what_pydantic_ai_wraps(names: list[str], expected: Reason | None) -> None:
+    assert reason(raised(sdk("pydantic_ai.exceptions", "AgentRunError", *names))) == expected
