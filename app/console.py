@@ -32,6 +32,8 @@ def init_app(app: Flask) -> None:
     from app.tasks.models import Task
     from app.transfer.admin import TransferView
     from app.transfer.history_admin import RestorableHistoryView
+    from app.webhooks.admin import WebhookView
+    from app.webhooks.models import Webhook
 
     admin = new_admin(app, OverviewView(name="Overview"))
     add = admin.add_view
@@ -48,6 +50,7 @@ def init_app(app: Flask) -> None:
 
     add(UserView(User, "Users and tokens", ADMINISTER, "user"))
     add(TokenView(ApiToken, "Users and tokens", ADMINISTER, "token"))
+    add(WebhookView(Webhook, "Webhooks", ADMINISTER, "webhook"))
     add(TransferView("Import/export", ADMINISTER, "import_export"))
     add(SettingsView("Settings", ADMINISTER, "settings"))
 

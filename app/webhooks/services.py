@@ -3,7 +3,7 @@
 import json
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -140,6 +140,14 @@ def deliveries_query(webhook_id: int, args: dict[str, Any]) -> sa.Select[Any]:
             sa.or_(*(part.icontains(args["search"], autoescape=True) for part in parts))
         )
     return query.order_by(WebhookDelivery.created_at.desc(), WebhookDelivery.id.desc())
+
+
+def find_latest(webhook_ids: Collection[int]) -> dict[int, WebhookDelivery]:
+    """The newest delivery of each of these webhooks, by the webhook's id."""
+    newest = sa.select(sa.func.max(WebhookDelivery.id)).group_by(WebhookDelivery.webhook_id)
+    newest = newest.where(WebhookDelivery.webhook_id.in_(webhook_ids))
+    query = sa.select(WebhookDelivery).where(WebhookDelivery.id.in_(newest))
+    return {delivery.webhook_id: delivery for delivery in db.session.scalars(query)}
 
 
 def request_test(webhook_id: int) -> WebhookDelivery:

@@ -19,6 +19,7 @@ from app.changes.services import read_state
 from app.core.db import commit, db
 from app.providers import services as providers
 from app.tasks import services as tasks
+from app.webhooks.services import create_webhook, request_test
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ADMIN_TOKEN
 from tests.support.console import Console, token_in
 
@@ -66,6 +67,10 @@ PAGES = {
     "/admin/token/": INSPECT,
     "/admin/token/new/": ADMINISTER,
     "/admin/token/edit/?id={token}": ADMINISTER,
+    "/admin/webhook/": INSPECT,
+    "/admin/webhook/details/?id={webhook}": INSPECT,
+    "/admin/webhook/new/": ADMINISTER,
+    "/admin/webhook/edit/?id={webhook}": ADMINISTER,
     "/admin/import_export/": INSPECT,
     "/admin/settings/": INSPECT,
 }
@@ -79,6 +84,7 @@ FILES = {
     "/admin/client/export/csv/": INSPECT,
     "/admin/user/export/csv/": INSPECT,
     "/admin/token/export/csv/": INSPECT,
+    "/admin/webhook/export/csv/": INSPECT,
     "/admin/search/": READ,
 }
 POSTS = {
@@ -119,12 +125,27 @@ POSTS = {
     "/admin/token/new/": ADMINISTER,
     "/admin/token/edit/?id={token}": ADMINISTER,
     "/admin/token/delete/": ADMINISTER,
+    "/admin/webhook/new/": ADMINISTER,
+    "/admin/webhook/edit/?id={webhook}": ADMINISTER,
+    "/admin/webhook/delete/": ADMINISTER,
+    "/admin/webhook/test/": ADMINISTER,
     "/admin/import_export/preview/": ADMINISTER,
     "/admin/import_export/apply/": ADMINISTER,
 }
 # Flask-Admin's own, on every view: refused to readers, and nothing to writers.
 UNUSED_POSTS = ("/admin/{view}/action/", "/admin/{view}/ajax/update/")
-VIEWS = ("provider", "agent", "llm_config", "task", "voice", "history", "client", "user", "token")
+VIEWS = (
+    "provider",
+    "agent",
+    "llm_config",
+    "task",
+    "voice",
+    "history",
+    "client",
+    "user",
+    "token",
+    "webhook",
+)
 READ_ONLY = ("history", "client")
 INLINE = re.compile(r"<script(?![^>]* src=)|\son\w+=|javascript:|<style|\sstyle=")
 ELSEWHERE = re.compile(r'(src|href|action)="(https?:)?//')
@@ -144,6 +165,9 @@ def ids(app: Flask) -> dict[str, int]:
         step_id = agent.llm_configs[0].id
         user = create_user("shown@example.com", PASSWORD)
         token, _ = create_token("shown", [Scope.CONFIG_READ])
+        hook = {"name": "shown", "url": "https://hooks.example.com", "secret": CANARY}
+        webhook, _ = create_webhook(hook)
+        request_test(webhook.id)
         return {
             "provider": provider.id,
             "agent": agent.id,
@@ -151,6 +175,7 @@ def ids(app: Flask) -> dict[str, int]:
             "task": task.id,
             "user": user.id,
             "token": token.id,
+            "webhook": webhook.id,
         }
 
 

@@ -1,0 +1,63 @@
+"""Admin: webhooks. The secret goes in, or is shown once."""
+
+import re
+
+import pytest
+from flask import Flask
+
+from app.core.db import db
+from app.webhooks import services
+from app.webhooks.models import Webhook
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD
+from tests.support.console import Console
+
+pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+
+NEW = "/admin/webhook/new/"
+SHOWN = "/admin/webhook/details/?id=1"
+
+
+@pytest.fixture
+def console(app: Flask) -> Console:
+    return Console(app, ADMIN_EMAIL, ADMIN_PASSWORD)
+
+
+def test_a_secret_is_shown_on_one_page_and_never_again(app: Flask, console: Console) -> None:
+    page = console.save(NEW, name="pager", url="https://hooks.example.com").text
+    (secret,) = re.findall(r"whsec_[\w+/=]+", page)
+    with app.app_context():
+        webhook = db.session.get_one(Webhook, 1)
+        assert webhook.open_secret().get_secret_value() == secret
+    for path in ("/admin/webhook/", SHOWN, "/admin/webhook/edit/?id=1", "/admin/history/"):
+        assert secret not in console.get(path).text
+
+
+def test_made_changed_and_tested(app: Flask, console: Console) -> None:
+    own = {"name": "pager", "url": "https://hooks.example.com", "secret": "a secret of my own"}
+    page = console.save(NEW, **own, events="provider.down").text
+    assert "whsec_" not in page
+    assert "a secret of my own" not in page
+    assert "All webhooks" in page
+
+    edit = "/admin/webhook/edit/?id=1"
+    changed = console.save(edit, name="chat", secret="", events="budget.warn")
+    assert "Webhook chat is saved." in changed.text
+    with app.app_context():
+        webhook = db.session.get_one(Webhook, 1)
+        assert (webhook.events, webhook.name) == (["budget.warn"], "chat")
+        assert webhook.open_secret().get_secret_value() == "a secret of my own"
+
+    assert console.post("/admin/webhook/test/", id="1").status_code == 302
+    page = console.get(SHOWN).text
+    assert "webhook.test" in page
+    assert "pending" in page
+    assert services.TEST_MESSAGE in page.replace("&#39;", "'")
+    assert "pending" in console.get("/admin/webhook/").text
+
+
+def test_what_is_wrong_stands_beside_its_field(console: Console) -> None:
+    page = console.save(NEW, name="pager", url="https://hooks.example.com/?key=1").text
+    assert "must not contain a query" in page
+    page = console.save(NEW, name="pager", url="https://hooks.example.com", secret="sesame").text
+    assert "from 16 to 256 bytes" in page
+    assert "sesame" not in page
