@@ -1,6 +1,7 @@
 """Every adapter against a provider on the loopback."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from app.providers.models import Capability
 from tests.support.loopback_provider import LoopbackProvider
 
 KEY = "sk-canary-77aa"
+PAGE = Path(__file__).parents[4] / "docs" / "providers.md"
 OPENAI_LIKE = ["openai", "openai_compatible", "vllm", "deepseek", "grok", "groq", "mistral"]
 
 
@@ -195,3 +197,21 @@ def test_a_bare_list_is_a_list(provider: LoopbackProvider) -> None:
     provider.answer_json([{"id": "one"}])
 
     assert probe(provider, "openai_compatible").models == ("one",)
+
+
+def test_the_documentation_lists_every_type_with_its_endpoint() -> None:
+    lines = [line for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+    cells = [[cell.strip() for cell in line.split("|")] for line in lines]
+    documented = {(kind, alias.strip("`"), url.strip("`")) for _, kind, alias, url, *_ in cells}
+
+    assert documented == {_row(kind, of) for of in Capability for kind in list_types(of)}
+
+
+def _row(kind: str, capability: Capability) -> tuple[str, str, str]:
+    adapter = get_adapter(kind, capability)
+    suffix = "" if capability is Capability.LLM else f" ({capability})"
+    return (
+        f"`{kind}`{suffix}",
+        "".join(adapter.aliases),
+        adapter.default_base_url or "none: name one",
+    )
