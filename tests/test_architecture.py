@@ -39,6 +39,7 @@ PURE = (
     "app/health/damping.py",
     "app/health/slots.py",
     "app/health/states.py",
+    "app/providers/adapters/calls.py",
     "app/core/actor.py",
     "app/core/addresses.py",
     "app/core/clock.py",

@@ -132,6 +132,20 @@ def test_an_answer_that_never_ends(
 
 
 @each_way
+def test_a_slow_answer_is_a_good_one_and_its_latency_is_told(
+    adapter: Adapter, provider: LoopbackProvider
+) -> None:
+    provider.answer_slowly(0.05)
+
+    result = ask(adapter, "call", provider)
+
+    assert isinstance(result, CallResult)
+    assert result.ok
+    assert result.latency_ms is not None
+    assert result.latency_ms >= 50
+
+
+@each_way
 @both
 def test_a_redirect(adapter: Adapter, verb: str, provider: LoopbackProvider) -> None:
     provider.redirect_to(f"http://{provider.address}/elsewhere", 307)
