@@ -1,0 +1,304 @@
+"""The pages about running it: clients, history, health and jobs, import and export, settings."""
+
+import io
+import re
+from collections.abc import Callable
+from html import unescape
+
+import pytest
+from flask import Flask
+
+from app.accounts import services as accounts
+from app.accounts.models import Role
+from app.agents import services as agents
+from app.changes.services import list_latest, read_state
+from app.core import heartbeat
+from app.core.clock import utcnow
+from app.core.errors import NotFound
+from app.core.redis import connect
+from app.providers import services as providers
+from app.push import clients
+from app.push.clients import Sighting
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ADMIN_TOKEN
+from tests.support.console import Console
+
+pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+
+PASSWORD = "another horse battery"
+People = Callable[[Role], Console]
+
+
+@pytest.fixture
+def console(app: Flask) -> Console:
+    """An admin's session."""
+    return Console(app, ADMIN_EMAIL, ADMIN_PASSWORD)
+
+
+@pytest.fixture
+def people(app: Flask) -> People:
+    """``people(role)``: a session of somebody with this role."""
+
+    def session(role: Role) -> Console:
+        with app.app_context():
+            accounts.create_user(f"{role.value}@example.com", PASSWORD, role)
+        return Console(app, f"{role.value}@example.com", PASSWORD)
+
+    return session
+
+
+def rows_of(page: str) -> list[str]:
+    """The rows of the page's list, as text."""
+    body = re.search(r"<tbody>(.*?)</tbody>", page, re.DOTALL)
+    rows = re.findall(r"<tr>(.*?)</tr>", body[1], re.DOTALL) if body else []
+    return [unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", row))) for row in rows]
+
+
+def test_the_palette_finds_what_a_person_may_see(app: Flask, people: People) -> None:
+    with app.app_context():
+        other = accounts.create_user("other@example.com", PASSWORD, Role.VIEWER).id
+        agents.create_agent({"name": "Alpha desk"})
+        agents.create_agent({"name": "Alpha hidden", "owner_id": other})
+        providers.create_provider({"name": "alpha 100%_", "type": "ollama"})
+    viewer = people(Role.VIEWER)
+    found = viewer.get("/admin/search/", q="alpha").json["found"]
+    assert [(hit["kind"], hit["name"]) for hit in found] == [
+        ("provider", "alpha 100%_"),
+        ("agent", "Alpha desk"),
+    ]
+    for hit in found:
+        assert viewer.get(hit["url"]).status_code == 200
+    # What a pattern would make of it is not meant, and a null character is no text.
+    assert [it["name"] for it in viewer.get("/admin/search/", q="%_\0").json["found"]] == [
+        "alpha 100%_"
+    ]
+    pages = {
+        it["name"] for it in viewer.get("/admin/search/").json["found"] if it["kind"] == "page"
+    }
+    assert {"Overview", "Agents", "History"} <= pages
+    assert not pages & {"Settings", "Clients", "Users and tokens"}
+
+
+def test_clients_show_who_runs_an_older_rev(app: Flask, console: Console) -> None:
+    with app.app_context():
+        state = read_state()
+
+        def seen(name: str, applied: int, gone: bool = False) -> Sighting:
+            end = utcnow() if gone else None
+            row = (f"1:{name}", name, 1, None, "py/1", state.epoch)
+            return Sighting(*row, applied, state.rev, utcnow(), end)
+
+        clients.record(
+            [seen("new", state.rev), seen("old", state.rev - 2), seen("off", 1, True)], "h:1"
+        )
+    new, off, old = rows_of(console.get("/admin/client/").text)
+    assert "up to date" in new
+    assert f"rev {state.rev - 2} 2 behind" in old
+    assert "gone" in off
+    only = rows_of(console.get("/admin/client/?connected=1&behind=1").text)
+    assert [row.split()[0] for row in only] == ["old"]
+    assert len(rows_of(console.get("/admin/client/?agent_id=default").text)) == 3
+    assert console.get("/admin/client/?connected=x&agent_id=%00&page=99999999").status_code == 200
+
+
+def restore_form(page: str, rev: int) -> dict[str, str]:
+    """The fields of the button that goes back to this rev."""
+    forms = re.findall(r'<form[^>]*action="/admin/history/restore/".*?</form>', page, re.DOTALL)
+    found = next(form for form in forms if f'name="rev" value="{rev}"' in form)
+    assert "data-confirm=" in found
+    names = ("rev", "entity", "entity_id", "operation")
+    values = {name: re.search(rf'name="{name}" value="([^"]*)"', found) for name in names}
+    return {name: match[1] for name, match in values.items() if match}
+
+
+def test_the_history_goes_back_to_what_was_and_brings_back_what_is_gone(
+    app: Flask, console: Console
+) -> None:
+    with app.app_context():
+        agents.create_agent({"name": "First"})
+        made = read_state().rev
+        agents.update_agent("first", {"name": "Second"})
+    console.post(
+        "/admin/history/restore/", **restore_form(console.get("/admin/history/").text, made)
+    )
+    assert "Restored: agent first." in console.get("/admin/history/").text
+    with app.app_context():
+        assert agents.get_agent("first").name == "First"
+        agents.delete_agent("first")
+        gone = read_state().rev
+    console.post(
+        "/admin/history/restore/", **restore_form(console.get("/admin/history/").text, gone)
+    )
+    with app.app_context():
+        assert agents.get_agent("first").name == "First"
+        assert list_latest(1)[0].actor == f"user:{ADMIN_EMAIL}"
+
+
+@pytest.mark.parametrize(
+    "form", [{}, {"rev": "x"}, {"rev": "1", "entity": "token", "entity_id": "1"}]
+)
+def test_a_restore_of_nothing_changes_nothing(
+    app: Flask, console: Console, form: dict[str, str]
+) -> None:
+    with app.app_context():
+        rev = read_state().rev
+    assert console.post("/admin/history/restore/", **form).status_code in {302, 404}
+    with app.app_context():
+        assert read_state().rev == rev
+
+
+def test_a_viewer_s_history_is_of_what_is_theirs_and_offers_no_way_back(
+    app: Flask, people: People
+) -> None:
+    with app.app_context():
+        other = accounts.create_user("other@example.com", PASSWORD, Role.VIEWER).id
+        agents.create_agent({"name": "Theirs", "owner_id": other, "system_prompt": "secret plan"})
+    viewer = people(Role.VIEWER)
+    for path in ("/admin/history/", "/admin/", "/admin/history/export/csv/"):
+        page = viewer.get(path).text
+        assert "secret plan" not in page
+        assert "other@example.com" not in page
+    assert "/admin/history/restore/" not in viewer.get("/admin/history/").text
+    assert "default" in viewer.get("/admin/history/?entity=agent").text
+
+
+def test_health_names_the_workers_and_the_provider_that_is_in_error(
+    app: Flask, console: Console
+) -> None:
+    assert "No worker gives a sign of life" in console.get("/admin/health_jobs/").text
+    with app.app_context(), connect(app.config["REDIS_URL"]) as redis:
+        heartbeat.beat(redis, "celery@here")
+        page = console.get("/admin/health_jobs/").text
+        heartbeat.end(redis, "celery@here")
+    assert "celery@here" in page
+    assert "health.sweep" in page
+    assert "ollama" in page
+
+
+def test_pages_stand_while_redis_is_away(app: Flask, console: Console) -> None:
+    app.config["REDIS_URL"] = "unix:///nowhere/redis.sock"
+    assert "Redis does not answer" in console.get("/admin/health_jobs/").text
+    assert "does not answer" in console.get("/admin/").text
+    assert "does not answer" in console.get("/admin/settings/").text
+
+
+def test_settings_are_all_there_and_no_secret_is(app: Flask, console: Console) -> None:
+    app.config["REDIS_URL"] = "redis://user:hunter2@127.0.0.1:1/0"
+    page = console.get("/admin/settings/").text
+    assert "hunter2" not in page
+    assert "redis://user:***@127.0.0.1:1/0" in page
+    for secret in (ADMIN_TOKEN, ADMIN_PASSWORD, app.config["SECRET_KEY"]):
+        assert secret not in page
+    rows = {row.split()[0]: row for row in rows_of(page)}
+    assert "set, not shown environment" in rows["ADMIN_TOKEN"]
+    assert "6000 per minute" in rows["RATE_LIMIT_API"]
+    assert "default" in rows["TRUSTED_PROXIES"]
+
+
+DOCUMENT = """
+format_version: 1
+agents:
+- agent_id: imported
+  name: Imported
+"""
+
+
+def hidden_fields(page: str) -> dict[str, str]:
+    """What the Apply button sends."""
+    form = re.search(r'<form[^>]*import_export/apply/".*?</form>', page, re.DOTALL)
+    assert form, page
+    text = re.search(r"<textarea[^>]*>\n?(.*?)</textarea>", form[0], re.DOTALL)
+    assert text
+    fields = dict(re.findall(r'name="(is_json|prune|expected)" value="([^"]*)"', form[0]))
+    return fields | {"document": unescape(text[1])}
+
+
+def test_an_import_shows_what_it_changes_and_then_does_just_that(
+    app: Flask, console: Console
+) -> None:
+    file = (io.BytesIO(DOCUMENT.encode()), "switchyard.yaml")
+    page = console.post("/admin/import_export/preview/", file=file).text
+    assert "<code>imported</code>" in page
+    with app.app_context():
+        rev = read_state().rev
+    form = hidden_fields(page)
+    assert console.post("/admin/import_export/apply/", **form).status_code == 302
+    assert "Imported: 1 created" in console.get("/admin/import_export/").text
+    with app.app_context():
+        assert agents.get_agent("imported").name == "Imported"
+        assert read_state().rev == rev + 1
+    again = console.post("/admin/import_export/apply/", **form)
+    assert "The configuration has changed since" in again.text
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ("", "Choose a file or paste a document."),
+        ("- 1", "format_version"),
+        ("a: [", "Nothing is imported"),
+        ("format_version: 1\nagents:\n- name: 3", "agents[0].name"),
+        ("format_version: 1\nagents:\n- {agent_id: a, name: <script>}\n- {agent_id: a}", "agents"),
+    ],
+    ids=str,
+)
+def test_a_document_that_is_refused_says_where(
+    app: Flask, console: Console, document: str, said: str
+) -> None:
+    with app.app_context():
+        rev = read_state().rev
+    page = console.post("/admin/import_export/preview/", document=document).text
+    assert "Nothing is imported" in page
+    assert said in page
+    assert "<script>" not in page
+    with app.app_context():
+        assert read_state().rev == rev
+
+
+def test_a_document_of_many_mebibytes_is_taken_here_and_nowhere_else(console: Console) -> None:
+    filler = "# " + "x" * 2**21 + "\n"
+    page = console.post("/admin/import_export/preview/", document=filler + DOCUMENT)
+    assert page.status_code == 200
+    form = hidden_fields(page.text)
+    assert console.post("/admin/import_export/apply/", **form).status_code == 302
+    assert console.post("/admin/agent/new/", name=filler).status_code == 413
+
+
+def test_prune_deletes_what_is_not_named_after_showing_it(app: Flask, console: Console) -> None:
+    with app.app_context():
+        agents.create_agent({"name": "Unnamed"})
+    document = "format_version: 1\nagents:\n- {agent_id: default, name: D, is_default: true}\n"
+    page = console.post("/admin/import_export/preview/", document=document, prune="1").text
+    assert re.search(r"unnamed</code></th>\s*<td><span class=\"badge badge-delete\">", page)
+    form = hidden_fields(page)
+    assert form["prune"] == "1"
+    # Without the tick the difference is another one, and refused.
+    assert (
+        "has changed since"
+        in console.post("/admin/import_export/apply/", **{**form, "prune": ""}).text
+    )
+    assert console.post("/admin/import_export/apply/", **form).status_code == 302
+    with app.app_context(), pytest.raises(NotFound):
+        agents.get_agent("unnamed")
+
+
+def test_ticked_providers_are_validated_together(app: Flask, people: People) -> None:
+    with app.app_context():
+        ids = [
+            providers.create_provider({"name": name, "type": "openai", "api_key": "sk"}).id
+            for name in ("one", "two", "three")
+        ]
+    operator = people(Role.OPERATOR)
+    page = operator.get("/admin/provider/").text
+    assert page.count('name="ids"') == 4
+    answer = operator.post("/admin/provider/validate-many/", ids=[ids[0], ids[1], "987654", "x"])
+    assert answer.status_code == 404, "what no row can have is no slip"
+    operator.post("/admin/provider/validate-many/", ids=[ids[0], ids[1], ids[0], "987654"])
+    assert "Being checked: one, two." in operator.get("/admin/provider/").text
+
+
+def test_providers_are_listed_by_state(app: Flask, console: Console) -> None:
+    with app.app_context():
+        providers.create_provider({"name": "waiting", "type": "openai", "api_key": "sk"})
+    assert "waiting" in console.get("/admin/provider/?status=pending").text
+    assert rows_of(console.get("/admin/provider/?status=error").text) == []
+    assert "waiting" in console.get("/admin/provider/?status=nonsense").text
