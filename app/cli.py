@@ -14,6 +14,7 @@ from app.core.commands import AS_JSON, Command, Group
 from app.providers import services as providers
 from app.transfer.cli import config_group
 from app.transfer.seed import seed, seed_missing_configs
+from app.usage.cli import usage_group
 
 agents_group = Group("agents", help="The red button.")
 keys_group = Group("keys", help="The keys that encrypt the stored API keys.")
@@ -23,7 +24,7 @@ tokens_group = Group("tokens", help="API tokens of programs.")
 
 def init_app(app: Flask) -> None:
     """Register every command."""
-    for group in (agents_group, config_group, keys_group, users_group, tokens_group):
+    for group in (agents_group, config_group, keys_group, users_group, tokens_group, usage_group):
         app.cli.add_command(group)
     app.cli.command("seed", cls=Command)(seed_command)
     app.cli.command("setup", cls=Command)(setup_command)

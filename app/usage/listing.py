@@ -44,11 +44,15 @@ class Selection:
 
 def list_events(selection: Selection, page: int, page_size: int) -> tuple[list[UsageEvent], int]:
     """One page, newest first, and how many there are in all."""
-    conditions = selection.conditions
-    count = sa.select(sa.func.count()).select_from(UsageEvent).where(*conditions)
-    query = _newest_first().where(*conditions)
+    query = _newest_first().where(*selection.conditions)
     rows = db.session.scalars(query.limit(page_size).offset((page - 1) * page_size))
-    return list(rows), db.session.scalar(count) or 0
+    return list(rows), count_events(selection)
+
+
+def count_events(selection: Selection) -> int:
+    """How many there are."""
+    count = sa.select(sa.func.count()).select_from(UsageEvent).where(*selection.conditions)
+    return db.session.scalar(count) or 0
 
 
 def slices(selection: Selection) -> Iterator[list[UsageEvent]]:

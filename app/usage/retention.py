@@ -38,7 +38,7 @@ def complete_since() -> datetime | None:
 
 
 def maintain() -> None:
-    """The nightly round: sums of the day, months for what is to come, an end to what is old."""
+    """The round of every few minutes; all of it may run twice."""
     close_days()
     make_months()
     prune()
