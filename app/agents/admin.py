@@ -196,7 +196,7 @@ class AgentView(ResourceView):
     }
 
     @property
-    def selects(self) -> bool:  # type: ignore[override]
+    def selects(self) -> bool:
         """Ticks stand only where something may be done with them."""
         return may(Permission.OPERATE)
 

@@ -127,19 +127,22 @@ def check_sample(task_id: int, sample: Any) -> list[dict[str, str]]:
 def check_draft(name: str, raw: Any, to_try: list[Any]) -> dict[str, Any]:
     """What a schema that is not stored yet amounts to; ``to_try`` are sample answers.
 
-    Returns ``response_schema`` (JSON Schema), ``source`` (None where no model can be made of it)
-    and ``errors``, a list for each sample. Raises Invalid.
+    Returns ``problem`` (None where it is a schema), ``response_schema`` (JSON Schema), ``source``
+    (None where no model can be made of it) and ``errors``, a list for each sample.
     """
     db.session.rollback()  # as above
-    if not isinstance(raw, dict):
-        raise Invalid.field("response_schema", "A JSON object is wanted.")
-    schema = normalise(raw)
+    try:
+        if not isinstance(raw, dict):
+            raise Invalid.field("response_schema", "A JSON object is wanted.")
+        schema = normalise(raw)
+        errors = [samples.check_sample(schema, sample) for sample in to_try[:MAX_SAMPLES]]
+    except Invalid as error:
+        return {"problem": error.message}
     try:
         source = pydantic_source.generate(name, schema)
     except Conflict:
         source = None
-    errors = [samples.check_sample(schema, sample) for sample in to_try[:MAX_SAMPLES]]
-    return {"response_schema": schema, "source": source, "errors": errors}
+    return {"problem": None, "response_schema": schema, "source": source, "errors": errors}
 
 
 def pydantic_source_of(task: Task) -> str:

@@ -1,25 +1,9 @@
-// An agent's page: code to copy, and a test whose steps fill in as they finish.
+// An agent's page: a test whose steps fill in as they finish.
 import { ask } from "./api.js";
 import { startTimes } from "./times.js";
 import { toast } from "./toasts.js";
 
 const FOLLOW_MS = 600;
-
-function startCopying() {
-  for (const button of document.querySelectorAll("[data-copy]")) button.disabled = false;
-  document.addEventListener("click", async (event) => {
-    const button = event.target.closest("[data-copy]");
-    if (!button) return;
-    const block = document.getElementById(button.dataset.copy);
-    getSelection().selectAllChildren(block); // so that Ctrl+C works where a script may not copy
-    try {
-      await navigator.clipboard.writeText(block.textContent);
-      toast("Copied.", "success");
-    } catch {
-      toast("It is selected: press Ctrl+C.");
-    }
-  });
-}
 
 function startTesting() {
   const region = document.getElementById("agent-test");
@@ -61,5 +45,4 @@ function startTesting() {
   if (unfinished()) follow();
 }
 
-startCopying();
 startTesting();

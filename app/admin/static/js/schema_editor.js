@@ -13,6 +13,10 @@ export class SchemaEditor {
     this.text = text;
     this.changed = changed;
     this.schema = null;
+    this.opened = new WeakSet(); // the schemas whose limits stand open
+    this.pressed = false;
+    this.stale = false;
+    this.holdWhilePressed();
     text.addEventListener(
       "input",
       later(() => this.read(), 250),
@@ -47,21 +51,50 @@ export class SchemaEditor {
     }
     const reason = model.whyRaw(text, this.schema);
     if (reason === null) return this.drawRoot();
-    const shortForm = model.isShortForm(this.schema);
-    this.isShort = shortForm;
     return [
-      shortForm
+      model.isShortForm(this.schema)
         ? notice("This is the short form.", "Saving turns it into JSON Schema.")
         : notice("Edit this one as JSON.", `${reason} Nothing of it is lost.`),
     ];
   }
 
-  // After a change of the fields: the text follows.
+  // After a change of what fields there are: the text follows, and all is drawn anew.
   write(focus) {
+    this.tell();
+    this.redraw(focus);
+  }
+
+  // After an entry into a field. Its change comes as the field is left, while a button is being
+  // pressed or the next field is on its way to the focus: what is drawn waits for that.
+  note() {
+    this.tell();
+    this.stale = true;
+    setTimeout(() => this.redrawIfStale());
+  }
+
+  tell() {
     this.text.value = JSON.stringify(this.schema, null, 2);
+    this.changed();
+  }
+
+  holdWhilePressed() {
+    this.root.addEventListener("pointerdown", () => (this.pressed = true));
+    for (const end of ["pointerup", "pointercancel"]) {
+      document.addEventListener(end, () => {
+        this.pressed = false;
+        setTimeout(() => this.redrawIfStale()); // after the click
+      });
+    }
+  }
+
+  redrawIfStale() {
+    if (this.stale && !this.pressed) this.redraw(document.activeElement?.dataset.at);
+  }
+
+  redraw(focus) {
+    this.stale = false;
     this.draw(this.drawRoot());
     if (focus) this.root.querySelector(`[data-at="${CSS.escape(focus)}"]`)?.focus();
-    this.changed();
   }
 
   draw(elements) {
@@ -128,8 +161,9 @@ export class SchemaEditor {
   field(object, name, index, count, at) {
     const here = `${at}${index}`;
     const schema = object.properties[name];
+    const called = () => model.fieldsOf(object)[index]; // it may have been renamed since
     const move = (by) => () => {
-      model.moveField(object, name, by);
+      model.moveField(object, called(), by);
       this.write(`${by < 0 ? "up" : "down"}:${at}${index + by}`);
     };
     const up = button("", "↑", `up:${here}`, move(-1), `Move ${name} up`);
@@ -137,12 +171,12 @@ export class SchemaEditor {
     up.disabled = index === 0;
     down.disabled = index === count - 1;
     const remove = button("", "✕", `remove:${here}`, () => {
-      model.removeField(object, name);
+      model.removeField(object, called());
       this.write(count > 1 ? `name:${at}${Math.min(index, count - 2)}` : `add:${at}`);
     }, `Remove ${name}`);
-    const before = [this.nameInput(object, name, here)];
+    const before = [this.nameInput(object, called, here)];
     const behind = [
-      this.requiredBox(object, name, here),
+      this.requiredBox(object, called, here),
       make("div", { className: "step-tools" }, up, down, remove),
     ];
     return make(
@@ -152,27 +186,30 @@ export class SchemaEditor {
     );
   }
 
-  nameInput(object, name, here) {
-    const input = make("input", { value: name, spellcheck: false, data: { at: `name:${here}` } });
+  nameInput(object, called, here) {
+    const input = make("input", {
+      value: called(),
+      spellcheck: false,
+      data: { at: `name:${here}` },
+    });
     input.addEventListener("change", () => {
-      const wanted = input.value.trim();
-      const done = model.renameField(object, name, wanted);
+      const done = model.renameField(object, called(), input.value.trim());
       input.setCustomValidity(done ? "" : "Another name, please: it is taken, empty or a number.");
-      if (done) this.write(`name:${here}`);
+      if (done) this.note();
       else input.reportValidity();
     });
     return labelled("Name", input);
   }
 
-  requiredBox(object, name, here) {
+  requiredBox(object, called, here) {
     const box = make("input", {
       type: "checkbox",
-      checked: model.isRequired(object, name),
+      checked: model.isRequired(object, called()),
       data: { at: `required:${here}` },
     });
     box.addEventListener("change", () => {
-      model.setRequired(object, name, box.checked);
-      this.write(`required:${here}`);
+      model.setRequired(object, called(), box.checked);
+      this.note();
     });
     return make("label", { className: "schema-check" }, box, " required");
   }
@@ -189,17 +226,15 @@ export class SchemaEditor {
       ...set.map(([keyword, label]) => `${label.toLowerCase()} ${schema[keyword]}`),
       ...more.map((keyword) => `${keyword} (kept)`),
     ].filter(Boolean);
-    const open = this.opened?.has(at) ?? false;
     const details = make(
       "details",
-      { className: "schema-more", open },
+      { className: "schema-more", open: this.opened.has(schema) },
       make("summary", {}, "Description and limits", make("span", { className: "muted" }, summary.length ? ` · ${summary.join(", ")}` : "")),
       make("div", { className: "schema-limits" }, ...inputs),
     );
     details.addEventListener("toggle", () => {
-      this.opened ??= new Set();
-      if (details.open) this.opened.add(at);
-      else this.opened.delete(at);
+      if (details.open) this.opened.add(schema);
+      else this.opened.delete(schema);
     });
     return [details];
   }
@@ -208,7 +243,7 @@ export class SchemaEditor {
     const input = make("input", { value: schema.description ?? "", data: { at: `about:${at}` } });
     input.addEventListener("change", () => {
       set(schema, "description", input.value.trim());
-      this.write(`about:${at}`);
+      this.note();
     });
     return labelled("Description", input, "schema-about");
   }
@@ -228,7 +263,7 @@ export class SchemaEditor {
       if (!input.reportValidity()) return;
       if (holds === "flag") set(schema, keyword, input.checked);
       else set(schema, keyword, holds === "text" || input.value === "" ? input.value : Number(input.value));
-      this.write(place);
+      this.note();
     });
     return holds === "flag"
       ? make("label", { className: "schema-check" }, input, ` ${label}`)
@@ -245,7 +280,7 @@ export class SchemaEditor {
     area.addEventListener("change", () => {
       const values = area.value.split("\n").map((line) => line.trim());
       schema.enum = [...new Set(values.filter(Boolean))];
-      this.write(`values:${at}`);
+      this.note();
     });
     return labelled("Values, one a line", area);
   }
@@ -275,7 +310,7 @@ export class SchemaEditor {
         for (const name of Object.keys(schema)) delete schema[name];
         Object.assign(schema, entered);
         area.setCustomValidity("");
-        this.write(`json:${at}`);
+        this.note();
       } catch (error) {
         area.setCustomValidity(error.message);
         area.reportValidity();

@@ -11,22 +11,29 @@ const source = form.querySelector("[data-source]");
 const problem = form.querySelector("[data-problem]");
 const result = form.querySelector("[data-result]");
 const sample = document.getElementById("sample");
+const NO_MODEL = "# No Pydantic model can be made of this schema.";
 let asked = 0;
 
+// What the server makes of the text, or null, with what is wrong with it shown.
 async function check() {
   const question = ++asked;
   const raw = text.value.trim();
   if (raw === "") return show("", "");
   try {
-    const response_schema = JSON.parse(raw);
-    const name = document.getElementById("name").value || "task";
-    const answer = await ask("POST", form.dataset.draft, { name, response_schema });
-    if (question === asked) show(answer.source ?? "# No Pydantic model can be made of this schema.", "");
+    const answer = await draft({ response_schema: JSON.parse(raw) });
+    if (question === asked) show(answer.source ?? NO_MODEL, "");
     return answer;
   } catch (error) {
     if (question === asked) show(null, error.message);
     return null;
   }
+}
+
+async function draft(body) {
+  const name = document.getElementById("name").value || "task";
+  const answer = await ask("POST", form.dataset.draft, { name, ...body });
+  if (answer.problem) throw new Error(answer.problem);
+  return answer;
 }
 
 function show(model, message) {
@@ -59,8 +66,8 @@ form.querySelector("[data-try]").addEventListener("click", async () => {
   const parsed = parseSample(sample.value, result);
   if (!parsed) return;
   try {
-    const body = { response_schema: JSON.parse(text.value || "null"), samples: [parsed.value] };
-    const answer = await ask("POST", form.dataset.draft, body);
+    const schema = JSON.parse(text.value || "{}");
+    const answer = await draft({ response_schema: schema, samples: [parsed.value] });
     showErrors(result, answer.errors[0]);
   } catch (error) {
     showErrors(result, [{ path: "schema", message: error.message }]);
