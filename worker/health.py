@@ -1,4 +1,4 @@
-"""Checks of providers.
+"""Checks of providers: a nudge and the schedule both say "look what is due".
 
 Acknowledged early, unlike other tasks: the database hands a lost check out again, by its lease,
 while a message that is still open when Redis goes away takes the worker down (kombu 5.7 fails to
@@ -7,27 +7,36 @@ put it back on a closed connection).
 
 from typing import Any
 
-from celery.signals import worker_ready
+from celery.signals import worker_ready, worker_shutting_down
 
-from app.health import services
+from app.health import claims
+from app.health.prober import Prober
 from worker.celery_app import app, flask_app
+
+_prober = Prober()
 
 
 @app.task(name="health.check", acks_late=False)
-def check(provider_id: int) -> None:
-    """Check one provider, if that is due and nobody else does."""
-    services.run_check(provider_id)
+def check(_provider_id: int) -> None:
+    """Somebody saved this provider, or asked for its check: it is due now, before all others."""
+    _prober.run()
 
 
 @app.task(name="health.sweep", acks_late=False)
 def sweep() -> None:
-    """Queue what is due: new, lost, or of age."""
-    services.sweep()
+    """Check what is due: new, lost, or of age."""
+    _prober.run()
 
 
 @worker_ready.connect
 def catch_up(**_: Any) -> None:
     """What was lost while no worker ran does not wait for the schedule."""
     with flask_app().app_context():
-        services.bring_forward()
+        claims.bring_forward()
     sweep.delay()
+
+
+@worker_shutting_down.connect
+def stop(**_: Any) -> None:
+    """Let the checks under way end, and begin no others."""
+    _prober.stop()

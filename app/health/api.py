@@ -4,7 +4,7 @@ from typing import Any
 
 from app.accounts.gate import Permission, requires
 from app.core.rest import MAX_ID, Blueprint, PageArgs, paged
-from app.health import services
+from app.health import results, services
 from app.health.schemas import CheckList
 from app.providers.schemas import ProviderOut
 from app.providers.services import get_provider
@@ -28,5 +28,5 @@ def validate_provider(provider_id: int) -> Any:
 def list_checks(args: dict[str, Any], provider_id: int) -> dict[str, Any]:
     """The provider's checks, newest first."""
     get_provider(provider_id)
-    checks, total = paged(services.checks_query(provider_id), args)
+    checks, total = paged(results.checks_query(provider_id), args)
     return {"checks": checks, "total": total}

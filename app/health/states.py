@@ -5,9 +5,13 @@
 A save or a request takes it back to pending, a check that is due or was cut short begins anew.
 """
 
+import logging
 from enum import StrEnum
 
+from app.providers.models import Provider
 from app.providers.models import ValidationStatus as Status
+
+log = logging.getLogger(__name__)
 
 
 class Event(StrEnum):
@@ -47,3 +51,11 @@ def next_status(status: Status, event: Event) -> Status:
         return TRANSITIONS[status, event]
     except KeyError:
         raise ImpossibleTransition(f"{event} while {status}") from None
+
+
+def settle(provider: Provider, status: Status) -> None:
+    """Let the turn, and only a turn, count as a change: the tracker raises a rev for it."""
+    if provider.settled_status == status:
+        return
+    log.info("provider %s: %s -> %s", provider.id, provider.settled_status, status)
+    provider.settled_status = status

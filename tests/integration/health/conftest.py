@@ -12,6 +12,9 @@ from app.changes.models import ConfigState
 from app.core.clock import utcnow
 from app.core.db import commit, db
 from app.core.http import Outbound
+from app.health import claims, results
+from app.health.claims import Claim
+from app.providers.adapters import ProbeResult
 from app.providers.models import Provider, ValidationStatus
 from app.providers.services import create_provider
 from tests.support.loopback_provider import LoopbackProvider
@@ -78,3 +81,13 @@ def age(provider_id: int, **columns: datetime) -> None:
     table = Provider.__table__
     db.session.execute(sa.update(table).where(table.c.id == provider_id).values(**columns))
     commit()
+
+
+def claim(provider_id: int, now: datetime) -> Claim | None:
+    """What a worker does before its check."""
+    return next(iter(claims.claim_due(now, 1, [provider_id])), None)
+
+
+def record(claim: Claim, result: ProbeResult) -> bool:
+    """What it does after it."""
+    return bool(results.record([results.Finding(claim, result, 1)]))

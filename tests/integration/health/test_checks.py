@@ -14,8 +14,9 @@ from app.core.clock import utcnow
 from app.core.db import commit, db
 from app.core.errors import NotFound
 from app.core.http import Outbound
-from app.health import services
+from app.health import claims, results, services
 from app.health.models import ProviderCheck
+from app.health.prober import Prober
 from app.providers.adapters import ProbeResult
 from app.providers.models import Provider
 from app.providers.services import delete_provider, update_provider
@@ -26,7 +27,9 @@ from tests.integration.health.conftest import (
     PENDING,
     VALIDATING,
     age,
+    claim,
     read,
+    record,
     rev,
 )
 from tests.support.loopback_provider import LoopbackProvider
@@ -46,7 +49,7 @@ def test_a_good_check_connects(make: Callable[..., int], endpoint: LoopbackProvi
     assert provider.last_checked_at is not None
     assert provider.latency_ms is not None
     assert (provider.check_id, provider.check_lease_until) == (None, None)
-    check = db.session.scalars(services.checks_query(provider_id)).one()
+    check = db.session.scalars(results.checks_query(provider_id)).one()
     assert (check.status, check.http_status, check.model_count) == (CONNECTED, 200, 2)
     assert endpoint.requests[0].headers["authorization"] == f"Bearer {KEY}"
 
@@ -65,7 +68,7 @@ def test_a_bad_check_says_why_and_keeps_the_models(
     assert provider.validation_status is ERROR
     assert provider.last_error == "The key was refused (HTTP 401)."
     assert provider.models == endpoint.models
-    newest, oldest = db.session.scalars(services.checks_query(provider_id)).all()
+    newest, oldest = db.session.scalars(results.checks_query(provider_id)).all()
     assert (newest.status, newest.http_status, newest.model_count) == (ERROR, 401, None)
     assert oldest.status is CONNECTED
 
@@ -160,85 +163,161 @@ def test_a_save_during_a_check_voids_its_result(
     provider = read(provider_id)
     assert provider.validation_status is PENDING
     assert provider.last_checked_at is None
-    assert db.session.scalars(services.checks_query(provider_id)).all() == []
+    assert db.session.scalars(results.checks_query(provider_id)).all() == []
     services.run_check(provider_id)
     assert read(provider_id).last_error == "The key was refused (HTTP 401)."
 
 
 def test_a_provider_deleted_during_its_check_is_no_error(make: Callable[..., int]) -> None:
     provider_id = make()
-    claim = services.claim_check(provider_id, utcnow())
-    assert claim is not None
+    claimed = claim(provider_id, utcnow())
+    assert claimed is not None
 
     delete_provider(provider_id)
 
-    assert not services.record_result(claim, ProbeResult(True, 200), 1)
+    assert not record(claimed, ProbeResult(True, 200))
 
 
 def test_a_claim_is_a_lease(make: Callable[..., int]) -> None:
     provider_id = make()
     now = utcnow()
-    first = services.claim_check(provider_id, now)
+    first = claim(provider_id, now)
     assert first is not None
 
-    lease = timedelta(seconds=2) + services.CLAIM_MARGIN
-    assert services.claim_check(provider_id, now + lease - timedelta(seconds=1)) is None
-    second = services.claim_check(provider_id, now + lease)
+    lease = timedelta(seconds=2) + claims.CLAIM_MARGIN
+    assert claim(provider_id, now + lease - timedelta(seconds=1)) is None
+    second = claim(provider_id, now + lease)
 
     assert second is not None
-    assert not services.record_result(first, ProbeResult(False, 500, error="late"), 1)
+    assert not record(first, ProbeResult(False, 500, error="late"))
     assert read(provider_id).validation_status is VALIDATING
-    assert services.record_result(second, ProbeResult(True, 200), 1)
+    assert record(second, ProbeResult(True, 200))
     assert read(provider_id).validation_status is CONNECTED
 
 
-def test_the_sweep_queues_what_a_lost_nudge_left_and_only_once(
-    make: Callable[..., int], nudges: list[tuple[str, Any]]
+def test_what_a_lost_nudge_left_is_found_and_checked_once(
+    make: Callable[..., int], endpoint: LoopbackProvider
 ) -> None:
     provider_id = make()
-    nudges.clear()
 
-    assert services.sweep() == 1
-    assert services.sweep() == 0
+    assert Prober().run() == 1
+    assert Prober().run() == 0
 
-    assert nudges == [("health.check", provider_id)]
-    age(provider_id, check_lease_until=utcnow())
-    assert services.sweep() == 1
-    assert services.run_check(provider_id)
-    assert services.sweep() == 0
+    assert read(provider_id).validation_status is CONNECTED
+    assert len(endpoint.requests) == 1
 
 
-def test_the_sweep_finds_a_check_whose_worker_died(
-    make: Callable[..., int], nudges: list[tuple[str, Any]]
-) -> None:
+def test_a_check_whose_worker_died_is_found(make: Callable[..., int]) -> None:
     provider_id = make()
-    dead = services.claim_check(provider_id, utcnow())
+    dead = claim(provider_id, utcnow())
     assert dead is not None
-    nudges.clear()
-    assert services.sweep() == 0
+    assert Prober().run() == 0
 
     age(provider_id, check_lease_until=utcnow())
 
-    assert services.sweep() == 1
-    assert nudges == [("health.check", provider_id)]
-    assert not services.record_result(dead, ProbeResult(True, 200), 1)
-    assert services.run_check(provider_id)
+    assert Prober().run() == 1
+    assert not record(dead, ProbeResult(False, 500, error="late"))
     assert read(provider_id).validation_status is CONNECTED
 
 
-def test_the_sweep_finds_those_whose_time_has_come(
-    make: Callable[..., int], nudges: list[tuple[str, Any]]
+def test_those_whose_time_has_come_are_found(
+    make: Callable[..., int], endpoint: LoopbackProvider
 ) -> None:
     due, recent, resting = make("due"), make("recent"), make("resting", is_active=False)
-    for provider_id in (due, recent, resting):
-        assert services.run_check(provider_id)
+    assert Prober().run() == 3
     age(due, next_check_at=utcnow())
     age(resting, next_check_at=utcnow())
-    nudges.clear()
 
-    services.sweep()
+    assert Prober().run() == 1
 
-    assert nudges == [("health.check", due)]
+    checks = [
+        len(db.session.scalars(results.checks_query(each)).all()) for each in (due, recent, resting)
+    ]
+    assert checks == [2, 1, 1]
+
+
+def test_many_are_checked_at_once_and_stored_together(
+    app: Flask, make: Callable[..., int], endpoint: LoopbackProvider
+) -> None:
+    ids = [make(f"p{number}") for number in range(12)]
+    before = rev()
+    db.session.rollback()
+    endpoint.hold()
+    thread = threading.Thread(target=_run_prober, args=(app, Prober(at_once=8)))
+    thread.start()
+    endpoint.wait_for_requests(8)
+    endpoint.release()
+    thread.join(20)
+
+    assert {read(provider_id).validation_status for provider_id in ids} == {CONNECTED}
+    assert len(endpoint.requests) == 12
+    assert before < rev() < before + 12
+
+
+def test_a_prober_at_work_is_told_to_look_again(
+    app: Flask, make: Callable[..., int], endpoint: LoopbackProvider
+) -> None:
+    make("first")
+    endpoint.hold()
+    prober = Prober()
+    thread = threading.Thread(target=_run_prober, args=(app, prober))
+    thread.start()
+    endpoint.wait_for_requests(1)
+    second = make("second")
+
+    assert prober.run() == 0, "the other thread does it"
+
+    endpoint.wait_for_requests(2)
+    endpoint.release()
+    thread.join(20)
+    assert read(second).validation_status is CONNECTED
+
+
+def test_a_stopped_prober_ends_what_it_began_and_begins_nothing(
+    app: Flask, make: Callable[..., int], endpoint: LoopbackProvider
+) -> None:
+    first = make("first")
+    endpoint.hold()
+    prober = Prober()
+    thread = threading.Thread(target=_run_prober, args=(app, prober))
+    thread.start()
+    endpoint.wait_for_requests(1)
+    second = make("second")
+    prober.stop()
+    prober.run()
+    endpoint.release()
+    thread.join(20)
+
+    assert read(first).validation_status is CONNECTED
+    assert read(second).validation_status is PENDING
+    assert len(endpoint.requests) == 1
+
+
+def test_those_asked_for_go_first(make: Callable[..., int], endpoint: LoopbackProvider) -> None:
+    waiting, asked = make("waiting"), make("asked")
+    Prober().run()
+    age(waiting, next_check_at=utcnow(), last_checked_at=utcnow() - timedelta(days=1))
+    services.request_check(asked)
+
+    (first,) = claims.claim_due(utcnow(), 1)
+
+    assert first.provider_id == asked
+
+
+def test_one_result_that_cannot_be_stored_takes_no_other_with_it(
+    make: Callable[..., int], caplog: pytest.LogCaptureFixture
+) -> None:
+    good, bad = make("good"), make("bad")
+    found = claims.claim_due(utcnow(), 2)
+    results_of = {good: ProbeResult(True, 200), bad: ProbeResult(True, 10**12)}
+    findings = [results.Finding(each, results_of[each.provider_id], 1) for each in found]
+    findings[1] = findings[1]._replace(latency_ms=-1)  # which a constraint of the table refuses
+
+    assert results.record(findings) == 1
+
+    assert "not stored" in caplog.text
+    stored = {provider_id: read(provider_id).validation_status for provider_id in (good, bad)}
+    assert stored == {good: CONNECTED, bad: VALIDATING}
 
 
 def test_a_missing_key_is_said_and_nothing_is_sent(
@@ -250,8 +329,9 @@ def test_a_missing_key_is_said_and_nothing_is_sent(
 
     provider = read(provider_id)
     assert provider.validation_status is PENDING
-    assert provider.last_error == services.NO_KEY
-    assert services.sweep() == 0, "looked at again all the time"
+    assert provider.last_error == claims.NO_KEY
+    assert Prober().run() == 0
+    assert claims.claim_due(utcnow(), 1) == [], "looked at again all the time"
     assert endpoint.requests == []
     update_provider(provider_id, {"api_key": KEY})
     assert services.run_check(provider_id)
@@ -354,21 +434,19 @@ def test_a_reason_of_any_length_is_stored(make: Callable[..., int]) -> None:
 
 
 def test_the_history_is_bounded(make: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "KEEP_CHECKS", 3)
+    monkeypatch.setattr(results, "KEEP_CHECKS", 3)
     provider_id, other = make("loop"), make("other")
     services.run_check(other)
     for _ in range(5):
-        services.request_check(provider_id)
-        services.run_check(provider_id)
-    assert len(db.session.scalars(services.checks_query(provider_id)).all()) == 3
+        check_an_hour_later(provider_id)
+    assert len(db.session.scalars(results.checks_query(provider_id)).all()) == 3
 
     db.session.execute(sa.update(ProviderCheck).values(started_at=utcnow() - timedelta(days=31)))
     commit()
-    services.request_check(provider_id)
-    services.run_check(provider_id)
+    check_an_hour_later(provider_id)
 
-    assert len(db.session.scalars(services.checks_query(provider_id)).all()) == 1
-    assert len(db.session.scalars(services.checks_query(other)).all()) == 1
+    assert len(db.session.scalars(results.checks_query(provider_id)).all()) == 1
+    assert len(db.session.scalars(results.checks_query(other)).all()) == 1
 
 
 def test_a_request_takes_the_status_back_and_nudges(
@@ -389,3 +467,15 @@ def test_a_request_takes_the_status_back_and_nudges(
 def _run_check(app: Flask, provider_id: int) -> None:
     with app.app_context():
         services.run_check(provider_id)
+
+
+def check_an_hour_later(provider_id: int) -> None:
+    """The first check of an hour is the one that prunes."""
+    age(provider_id, last_checked_at=utcnow() - timedelta(hours=1))
+    services.request_check(provider_id)
+    assert services.run_check(provider_id)
+
+
+def _run_prober(app: Flask, prober: Prober) -> None:
+    with app.app_context():
+        prober.run()

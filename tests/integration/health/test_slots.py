@@ -2,19 +2,25 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from flask import Flask
 
 from app.core.clock import utcnow
-from app.health import services
+from app.health import claims, services
+from app.health.prober import Prober
 from app.providers.adapters import ProbeResult
 from app.providers.services import update_provider
-from tests.integration.health.conftest import CONNECTED, ERROR, PENDING, age, read
+from tests.integration.health.conftest import (
+    CONNECTED,
+    ERROR,
+    PENDING,
+    age,
+    claim,
+    read,
+    record,
+)
 from tests.support.loopback_provider import LoopbackProvider
-
-Nudges = list[tuple[str, Any]]
 
 
 @pytest.mark.parametrize(("own", "seconds"), [(None, 300), (30, 30)])
@@ -44,13 +50,11 @@ def test_a_late_check_does_not_move_the_slots(make: Callable[..., int]) -> None:
 
 
 def test_no_interval_means_checks_on_request_only(
-    make: Callable[..., int], nudges: Nudges, endpoint: LoopbackProvider
+    make: Callable[..., int], endpoint: LoopbackProvider
 ) -> None:
     provider_id = make(check_interval=0)
     assert services.run_check(provider_id)
-    nudges.clear()
 
-    assert services.sweep() == 0
     assert not services.run_check(provider_id)
     services.request_check(provider_id)
 
@@ -79,7 +83,7 @@ def test_a_shorter_setting_holds_after_the_next_start(app: Flask, make: Callable
     kept = read(own).next_check_at
     app.config["HEALTH_CHECK_INTERVAL"] = 20
 
-    services.bring_forward()
+    claims.bring_forward()
 
     planned = read(usual).next_check_at
     assert planned is not None
@@ -88,51 +92,50 @@ def test_a_shorter_setting_holds_after_the_next_start(app: Flask, make: Callable
 
 
 def test_what_kills_three_workers_is_in_error_until_its_next_slot(
-    make: Callable[..., int], nudges: Nudges, endpoint: LoopbackProvider
+    make: Callable[..., int], endpoint: LoopbackProvider
 ) -> None:
     provider_id = make()
-    for _ in range(services.MOST_ATTEMPTS):
-        assert services.claim_check(provider_id, utcnow()) is not None
+    for _ in range(claims.MOST_ATTEMPTS):
+        assert claim(provider_id, utcnow()) is not None
         age(provider_id, check_lease_until=utcnow())  # the worker died
-        assert services.sweep() == 1
-        assert nudges.pop() == ("health.check", provider_id)
 
-    assert services.run_check(provider_id)
+    assert Prober().run() == 1
 
     provider = read(provider_id)
-    assert (provider.validation_status, provider.last_error) == (ERROR, services.DEADLY)
+    assert (provider.validation_status, provider.last_error) == (ERROR, claims.DEADLY)
     assert endpoint.requests == []
-    assert services.sweep() == 0
+    assert Prober().run() == 0
     age(provider_id, next_check_at=utcnow())
-    assert services.run_check(provider_id)
+    assert Prober().run() == 1
     assert read(provider_id).validation_status is CONNECTED
 
 
-def test_those_that_died_with_it_are_tried_one_by_one(
-    make: Callable[..., int], nudges: Nudges
-) -> None:
-    together = [make(name) for name in ("poison", "beside", "bystander")]
-    fresh = make("fresh")
-    for _ in range(services.SUSPECT):
+def test_those_that_died_with_it_are_tried_one_by_one(make: Callable[..., int]) -> None:
+    together = {make(name) for name in ("poison", "beside", "bystander")}
+    for _ in range(claims.SUSPECT):
+        assert {each.provider_id for each in claims.claim_due(utcnow(), 9)} == together
         for provider_id in together:
-            assert services.claim_check(provider_id, utcnow()) is not None
             age(provider_id, check_lease_until=utcnow())
-    nudges.clear()
+    fresh = make("fresh")
 
-    assert services.sweep() == 2
+    first, suspect = claims.claim_due(utcnow(), 9)
 
-    assert nudges == [("health.check", together[0]), ("health.check", fresh)]
-    assert services.sweep() == 1, "the next suspect, once the first has had its turn"
+    assert first.provider_id == fresh
+    assert suspect.provider_id in together
+    assert claims.claim_due(utcnow(), 9) == [], "it has its turn alone"
+    assert record(suspect, ProbeResult(True, 200))
+    (other,) = claims.claim_due(utcnow(), 9)
+    assert other.provider_id in together - {suspect.provider_id}
 
 
 def test_a_check_that_ends_starts_the_count_anew(make: Callable[..., int]) -> None:
     provider_id = make()
-    services.claim_check(provider_id, utcnow())
+    claim(provider_id, utcnow())
     age(provider_id, check_lease_until=utcnow())
-    claim = services.claim_check(provider_id, utcnow())
-    assert claim is not None
+    second = claim(provider_id, utcnow())
+    assert second is not None
     assert read(provider_id).check_attempts == 2
 
-    services.record_result(claim, ProbeResult(False, error="no"), 1)
+    record(second, ProbeResult(False, error="no"))
 
     assert read(provider_id).check_attempts == 0
