@@ -33,7 +33,9 @@ class Prompts:
     """The agent's prompts; None where none is written."""
 
     system_prompt: str | None = None
+    """Who the model is told to be."""
     user_prompt: str | None = None
+    """What a conversation begins with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,9 @@ class AgentTask:
     """A task the agent has."""
 
     name: str
+    """Unique on the server."""
     description: str | None = None
+    """For people; None where none is written."""
     response_schema: FrozenDict | None = None
     """JSON Schema of its answers; None where they have no shape. Read-only."""
 
@@ -53,6 +57,7 @@ class SpeechConfig:
     provider: str
     """The provider's type, e.g. `async.ai`."""
     api_key: Secret | None = None
+    """None where the provider needs none or the token may not read it."""
     settings: FrozenDict = EMPTY
     """What the provider's type has: `voice_id`, `model_id`, `sample_rate`, `url`, `path`, ..."""
 

@@ -210,6 +210,7 @@ class AsyncSwitchyardClient:
             task.cancel()
 
     disconnect = close
+    """The same as `close`."""
 
     async def wait_ready(
         self,

@@ -83,6 +83,7 @@ class Attempt:
 
     @property
     def model(self) -> str:
+        """As the provider calls it."""
         return self._step.model
 
     @property
@@ -92,6 +93,7 @@ class Attempt:
 
     @property
     def api_key(self) -> Secret | None:
+        """None where the provider needs none or the token may not read it."""
         return self._step.api_key
 
     @property

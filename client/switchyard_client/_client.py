@@ -297,6 +297,7 @@ class SwitchyardClient:
         self._details.reset()
 
     disconnect = close
+    """The same as `close`."""
 
     def wait_ready(self, timeout: float | None = 10) -> bool:
         """Wait until the server has told its whole configuration.

@@ -67,8 +67,11 @@ class FailedAttempt:
     position: int
     """0 is the primary."""
     provider: str
+    """The provider's type, e.g. `openai`."""
     model: str
+    """As the provider calls it."""
     endpoint: str | None
+    """Base URL including its version path."""
     reason: Reason
     """Why it failed; a str, e.g. `rate_limited`."""
     status: int | None

@@ -31,10 +31,15 @@ class Prices:
     """What the server says a step costs, per 1,000 tokens: None = unknown here, 0 = free."""
 
     currency: str = "USD"
+    """ISO 4217."""
     cost_per_1k_input_tokens: Decimal | None = None
+    """Of tokens that came from no cache."""
     cost_per_1k_output_tokens: Decimal | None = None
+    """Reasoning is in it unless it has its own."""
     cost_per_1k_cached_input_tokens: Decimal | None = None
+    """None = as any input."""
     cost_per_1k_reasoning_tokens: Decimal | None = None
+    """None = as any output."""
 
     def to_dict(self) -> dict[str, str | None]:
         """Plain JSON; decimals as strings, so that no digit is lost."""
@@ -54,6 +59,7 @@ class LLMStep:
     provider_name: str | None = None
     """The provider's name on the server; None for environment and built-in configs."""
     model: str
+    """As the provider calls it."""
     endpoint: str | None = None
     """Base URL including its version path, as the provider's SDK wants it."""
     api_key: Secret | None = None
@@ -63,10 +69,15 @@ class LLMStep:
     timeout: float = 30
     """Seconds."""
     temperature: float | None = 0.7
+    """0 to 2; None = the provider's own."""
     top_p: float | None = None
+    """0 to 1; None = the provider's own."""
     max_tokens: int | None = None
+    """At most so many in an answer; None = the provider's own limit."""
     metadata: FrozenDict = EMPTY
+    """What an admin noted on the step; read-only JSON."""
     prices: Prices = NO_PRICES
+    """What the step itself costs, as far as an admin has set it."""
     provider_status: str = field(default="pending", compare=False)
     """The last settled health check: `pending`, `connected` or `error`."""
     provider_budget_state: str = "ok"
@@ -98,6 +109,7 @@ class AgentConfig(LLMStep):
     agent_id: str
     """The agent that answers; another one than asked for where a default steps in."""
     requested_agent_id: str
+    """The agent that was asked for."""
     source: str = "agent"
     """`agent`, `owner_default`, `default`, `snapshot`, `environment` or `built_in`."""
     is_default: bool = False
@@ -107,6 +119,7 @@ class AgentConfig(LLMStep):
     halted: bool = False
     """Someone pressed the red button: make no call."""
     halted_reason: str | None = None
+    """What was said when it was halted, if anything."""
     budget_state: str = "ok"
     """Of the agent's own budgets: `ok`, `warn`, or `blocked`: make no call."""
     version: int = field(default=0, compare=False)

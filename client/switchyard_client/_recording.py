@@ -62,6 +62,7 @@ class Usage(TypedDict, total=False):
     provider: str
     """Type or name."""
     model: str
+    """As the provider calls it."""
     response_model: str | None
     """What the provider says it was."""
     input_tokens: int
@@ -69,21 +70,29 @@ class Usage(TypedDict, total=False):
     output_tokens: int
     """With reasoning."""
     cached_input_tokens: int
+    """Read from a cache; part of `input_tokens`."""
     cache_write_tokens: int
+    """Written to a cache; part of `input_tokens`."""
     cache_write_1h_tokens: int
     """Part of `cache_write_tokens`."""
     reasoning_tokens: int
+    """Part of `output_tokens`."""
     web_searches: int
+    """How many the provider made."""
     task: str | None
+    """What the call was for."""
     started_at: datetime
     """With its time zone; `latency_ms` ago if absent."""
     latency_ms: int
+    """From the request to the end of the answer."""
     status: str
     """`ok` or `error`."""
     error_class: str | None
+    """Name of the exception, where the status is `error`."""
     attempt: int
     """Position in the chain, 0 = primary."""
     service_tier: str | None
+    """What the provider calls it, e.g. `flex`."""
     processing: str | None
     """`batch` or `flex`."""
 

@@ -30,6 +30,7 @@ def _sharing(
 
 
 init_client = _sharing(SwitchyardClient)
+"""Make the shared client; takes the arguments of `SwitchyardClient`. An earlier one is closed."""
 
 
 def get_client() -> SwitchyardClient:

@@ -20,25 +20,29 @@ class Timings:
     heartbeats_missed: float = 3.0
     """Silence of this many heartbeats: the stream is dead."""
     poll: float = 30.0
+    """Between polls while the stream is away, give or take a fifth."""
     safety_poll: float = 300.0
-    """Polls with and without a broken stream."""
+    """Between polls while the stream is fine."""
     poll_spread: float = 0.2
     """Polls are spread by this part, so that clients do not march in step."""
     refresh_gap: float = 1.0
     """Reads of stale values ask for a sync at most this often."""
     backoff_min: float = 1.0
+    """First wait after a failure; the next ones are random and grow."""
     backoff_max: float = 60.0
-    """Retries after a failure: random from the first, growing to the second."""
+    """The longest wait after a failure."""
     unauthorized_min: float = 300.0
+    """First wait after the token was refused; it grows."""
     unauthorized_max: float = 3600.0
-    """Retries with a refused token."""
+    """The longest wait with a refused token."""
     retry_after_max: float = 3600.0
     """A server's Retry-After is believed up to this."""
     snapshot_delay: float = 1.0
     """Changes within this are written to disk together."""
     cooldown: float = 30.0
+    """How long a step is left alone after its first failure; it doubles."""
     cooldown_max: float = 600.0
-    """A step that failed is left alone: this long at first, doubling with each failure."""
+    """The longest that a step is left alone, and that its Retry-After is believed."""
     usage_delay: float = 1.0
     """Usage events within this are sent together."""
     close: float = 2.0

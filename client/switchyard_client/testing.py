@@ -227,6 +227,7 @@ class MockTransport:
         self._data = data
 
     def fetch_agent(self, agent_id: str) -> tuple[AgentConfig, str]:
+        """One agent's configuration and the epoch."""
         with self._data._changed:
             self._check()
             config = self._data._resolve(agent_id)
@@ -235,6 +236,7 @@ class MockTransport:
             return config, EPOCH
 
     def sync(self, epoch: str | None, since: int | None, etag: str | None) -> SyncAnswer | None:
+        """What has changed since, or everything."""
         data = self._data
         with data._changed:
             self._check()
@@ -248,6 +250,7 @@ class MockTransport:
             return SyncAnswer(Batch(EPOCH, data._rev, items, full=full, has_keys=True))
 
     def fetch_part(self, agent_id: str, part: str) -> Mapping[str, Any]:
+        """What a handle reads beside the config."""
         data = self._data
         with data._changed:
             self._check()
@@ -257,6 +260,7 @@ class MockTransport:
             return data._parts[resolved.agent_id][part]
 
     def send_usage(self, events: Sequence[dict[str, Any]]) -> Sequence[str]:
+        """Keep usage events, each once."""
         data = self._data
         with data._changed:
             self._check()
@@ -266,6 +270,7 @@ class MockTransport:
         return []
 
     def open_stream(self) -> "_MockStream":
+        """The stream of changes."""
         with self._data._changed:
             self._check()
             return _MockStream(self._data)

@@ -25,7 +25,7 @@ from wsproto.utilities import LocalProtocolError
 Json = dict[str, Any]
 
 
-def wait_until(condition: Callable[[], Any], timeout: float = 5.0) -> Any:
+def wait_until(condition: Callable[[], Any], timeout: float = 20.0) -> Any:
     """Poll shortly for a condition and return its value; fail the test if it never holds."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):

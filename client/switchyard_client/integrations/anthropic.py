@@ -14,6 +14,8 @@ from ._anthropic import anthropic_parameters
 from ._chains import AnyClient, ChainedCalls, recorded
 from ._pools import Pool
 
+__all__ = ["AsyncMessages", "AsyncSwitchyardAnthropic", "Messages", "SwitchyardAnthropic"]
+
 MAX_TOKENS = 4096
 """What Anthropic is asked for where neither step nor caller says: it insists on a number."""
 

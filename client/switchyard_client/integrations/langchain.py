@@ -30,6 +30,8 @@ from .._errors import ConfigurationError, UnparsableReply
 from ._anthropic import anthropic_parameters
 from ._chains import ChainedCalls, agent_id_of, blocking
 
+__all__ = ["ChatSwitchyard", "RecordUsage"]
+
 FORCED = ("required", "any", True)
 """What means "call some tool"; `any` is what each provider's package takes."""
 
@@ -47,6 +49,7 @@ class ChatSwitchyard(BaseChatModel):
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
+    """Pydantic's settings of this class."""
 
     client: SkipValidation[SwitchyardClient | AsyncSwitchyardClient]
     """Its token and keys are in no serialised form of this model."""

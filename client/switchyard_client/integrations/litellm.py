@@ -12,6 +12,8 @@ from .._attempts import Attempt
 from .._sdk import litellm_arguments
 from ._chains import AnyClient, ChainedCalls, blocking, recorded
 
+__all__ = ["SwitchyardRouter", "fallbacks", "model_list"]
+
 
 class SwitchyardRouter(litellm.Router):
     """A `litellm.Router` that asks Switchyard at every call; `model` is the agent's id.

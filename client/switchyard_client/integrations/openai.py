@@ -16,6 +16,8 @@ from .._attempts import Attempt
 from ._chains import AnyClient, ChainedCalls, recorded
 from ._pools import Pool
 
+__all__ = ["AsyncCompletions", "AsyncSwitchyardOpenAI", "Chat", "Completions", "SwitchyardOpenAI"]
+
 Arguments = dict[str, Any]
 Shape = Callable[[Attempt, Arguments], Arguments]
 

@@ -22,6 +22,8 @@ from ._anthropic import anthropic_parameters
 from ._chains import AnyClient, awaiting, blocking
 from ._pools import Pool
 
+__all__ = ["SwitchyardModel"]
+
 
 class SwitchyardModel(Model):
     """A model whose provider, name, settings and key are what an agent has at the moment.

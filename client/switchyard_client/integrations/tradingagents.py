@@ -19,6 +19,8 @@ from .._errors import ConfigurationError
 from .._models import AgentConfig, LLMStep
 from .._sdk import anthropic_arguments, openai_arguments
 
+__all__ = ["trading_agents_config"]
+
 # What it calls otherwise than Switchyard, and where its clients look for a key.
 PROVIDERS = {"grok": "xai", "vllm": "openai_compatible"}
 KEYS = {
