@@ -22,9 +22,18 @@ task_reject_on_worker_lost = True
 worker_prefetch_multiplier = 1
 worker_hijack_root_logger = False
 timezone = "UTC"
-imports = ("worker.agents", "worker.health", "worker.transfer", "worker.webhooks")
+imports = (
+    "worker.agents",
+    "worker.budgets",
+    "worker.health",
+    "worker.transfer",
+    "worker.usage",
+    "worker.webhooks",
+)
 beat_schedule = {
     "sweep": {"task": "health.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "agent-tests": {"task": "agents.sweep_tests", "schedule": 5.0, "options": {"expires": 5}},
+    "budgets": {"task": "budgets.sweep", "schedule": 5.0, "options": {"expires": 5}},
+    "usage": {"task": "usage.maintain", "schedule": 600.0, "options": {"expires": 600}},
     "webhooks": {"task": "webhooks.sweep", "schedule": 5.0, "options": {"expires": 5}},
 }

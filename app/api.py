@@ -72,6 +72,7 @@ def init_app(app: Flask) -> None:
     from app.tasks.api import blueprint as tasks
     from app.transfer.api import blueprint as transfer
     from app.usage.api import blueprint as usage
+    from app.usage.budget_api import blueprint as budgets
     from app.webhooks.api import blueprint as webhooks
 
     for name, value in SETTINGS.items():
@@ -91,6 +92,7 @@ def init_app(app: Flask) -> None:
         providers,
         health,
         prices,
+        budgets,
         tasks,
         usage,
     )

@@ -1,6 +1,6 @@
 """Taking events in: each once, priced once, summed up at once, and stored before it is said so."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, cast
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from app.core.clock import utcnow
 from app.core.db import commit, db, reading
 from app.prices.cost import CURRENCY
+from app.usage.budget_counting import count_calls
 from app.usage.bulk import insert_rows, insert_unless_there
 from app.usage.cubes import QUARTER, CallKey, floor
 from app.usage.event_fields import SKEW, Event, Rejected, read_event
@@ -78,7 +79,7 @@ def call_key(event: Event) -> CallKey:
     return CallKey(event.agent_id, event.provider, event.model, event.task or "", quarter)
 
 
-def sum_up(priced: Sequence[tuple[Event, Price]]) -> dict[CallKey, Sums]:
+def sum_up(priced: Iterable[tuple[Event, Price]]) -> dict[CallKey, Sums]:
     """The sums of calls, by where they are counted."""
     calls: dict[CallKey, Sums] = {}
     for event, price in priced:
@@ -169,4 +170,6 @@ def _store(priced: Sequence[tuple[Event, Price]], now: datetime) -> None:
         skewed = event.started_at > now + SKEW
         rows.append((*event, now, skewed, *columns_of(price)))
     insert_rows(EVENTS, COLUMNS, rows)
-    add_calls(sum_up(priced))
+    calls = sum_up(priced)
+    add_calls(calls)
+    count_calls(calls)

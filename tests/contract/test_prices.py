@@ -18,6 +18,38 @@ NEVER_LISTED = "house-model-1"
 ROW = {"provider": "openai", "model": NEVER_LISTED, "input_per_1m": "3", "output_per_1m": "15"}
 SPRING, SUMMER = datetime(2025, 4, 1, tzinfo=UTC), datetime(2025, 7, 1, tzinfo=UTC)
 
+MIXED_UP: tuple[tuple[dict[str, str], str], ...] = (
+    ({"model": "gpt-4.1", "input_per_1m": "0.002"}, "1,000 tokens? Then it is 2 for a million"),
+    ({"model": "gpt-4.1", "output_per_1m": "0.000008"}, "one token? Then it is 8 for a mill"),
+    ({"model": "gpt-4.1", "input_per_1m": "2000"}, "far from the list price, 2."),
+    ({"input_per_1m": "0.000003"}, "one token? Then it is 3 for"),
+    ({"input_per_1m": "0.0005"}, "1,000 tokens? Then it is 0.5 for"),
+    ({"input_per_1m": "30000"}, "outside what models cost"),
+)
+WRONG: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"input_per_1m": "-1"}, "input_per_1m"),
+    ({"input_per_1m": "NaN"}, "input_per_1m"),
+    ({"output_per_1m": "Infinity"}, "output_per_1m"),
+    ({"output_per_1m": "1e99"}, "output_per_1m"),
+    ({"output_per_1m": "0.0000000000001"}, "output_per_1m"),
+    ({"per_request": True}, "per_request"),
+    ({"provider": "nobody"}, "provider"),
+    ({"provider_id": 1}, "provider"),
+    ({"model": "*"}, "model"),
+    ({"model": "a*b"}, "model"),
+    ({"currency": "EUR"}, "currency"),
+    ({"valid_from": "2025-01-01"}, "valid_from"),
+    ({"valid_from": "2025-01-01T00:00:00"}, "valid_from"),
+    ({"valid_from": "1970-01-01T00:00:00Z"}, "valid_from"),
+    ({"valid_from": "9999-01-01T00:00:00Z"}, "valid_from"),
+    ({"valid_until": "2024-01-01T00:00:00Z"}, "valid_until"),
+    ({"tiers": [{"above": 0, "input_per_1m": "1"}]}, "tiers"),
+    ({"tiers": [{"above": 5}]}, "tiers"),
+    ({"tiers": [{"above": 5, "input_per_1m": "1"}] * 2}, "tiers"),
+    ({"tiers": [{"above": 5, "input_per_1m": "0.000001"}]}, "tiers.0.input_per_1m"),
+    ({"price": "1"}, "price"),
+)
+
 Charge = Callable[..., Any]
 
 
@@ -172,59 +204,22 @@ def test_tiers_are_a_cliff_strictly_above(api: Api, charge: Charge) -> None:
 
 
 @on_sqlite
-@pytest.mark.parametrize(
-    ("amounts", "meant"),
-    [
-        ({"model": "gpt-4.1", "input_per_1m": "0.002"}, "1,000 tokens? Then it is 2 for a million"),
-        ({"model": "gpt-4.1", "output_per_1m": "0.000008"}, "one token? Then it is 8 for a mill"),
-        ({"model": "gpt-4.1", "input_per_1m": "2000"}, "far from the list price, 2."),
-        ({"input_per_1m": "0.000003"}, "one token? Then it is 3 for"),
-        ({"input_per_1m": "0.0005"}, "1,000 tokens? Then it is 0.5 for"),
-        ({"input_per_1m": "30000"}, "outside what models cost"),
-    ],
-)
-def test_a_price_for_another_unit_is_refused_with_what_is_meant(
-    api: Api, amounts: dict[str, str], meant: str
-) -> None:
-    row = {"provider": "openai", "model": NEVER_LISTED} | amounts
-    answer = api("POST", "/prices", row)
-    assert answer.status_code == 422
-    (name,) = set(amounts) - {"model"}
-    assert meant in answer.json["errors"]["json"][name][0]
-    assert api("POST", "/prices", row | {"force": True}).status_code == 201
+def test_a_price_for_another_unit_is_refused_with_what_is_meant(api: Api) -> None:
+    for amounts, meant in MIXED_UP:
+        row = {"provider": "openai", "model": NEVER_LISTED} | amounts
+        answer = api("POST", "/prices", row)
+        assert answer.status_code == 422
+        (name,) = set(amounts) - {"model"}
+        assert meant in answer.json["errors"]["json"][name][0]
+        assert api("POST", "/prices", row | {"force": True}).status_code == 201
 
 
 @on_sqlite
-@pytest.mark.parametrize(
-    ("wrong", "named"),
-    [
-        ({"input_per_1m": "-1"}, "input_per_1m"),
-        ({"input_per_1m": "NaN"}, "input_per_1m"),
-        ({"output_per_1m": "Infinity"}, "output_per_1m"),
-        ({"output_per_1m": "1e99"}, "output_per_1m"),
-        ({"output_per_1m": "0.0000000000001"}, "output_per_1m"),
-        ({"per_request": True}, "per_request"),
-        ({"provider": "nobody"}, "provider"),
-        ({"provider_id": 1}, "provider"),
-        ({"model": "*"}, "model"),
-        ({"model": "a*b"}, "model"),
-        ({"currency": "EUR"}, "currency"),
-        ({"valid_from": "2025-01-01"}, "valid_from"),
-        ({"valid_from": "2025-01-01T00:00:00"}, "valid_from"),
-        ({"valid_from": "1970-01-01T00:00:00Z"}, "valid_from"),
-        ({"valid_from": "9999-01-01T00:00:00Z"}, "valid_from"),
-        ({"valid_until": "2024-01-01T00:00:00Z"}, "valid_until"),
-        ({"tiers": [{"above": 0, "input_per_1m": "1"}]}, "tiers"),
-        ({"tiers": [{"above": 5}]}, "tiers"),
-        ({"tiers": [{"above": 5, "input_per_1m": "1"}] * 2}, "tiers"),
-        ({"tiers": [{"above": 5, "input_per_1m": "0.000001"}]}, "tiers.0.input_per_1m"),
-        ({"price": "1"}, "price"),
-    ],
-)
-def test_what_is_no_price_is_refused(api: Api, wrong: dict[str, Any], named: str) -> None:
-    answer = api("POST", "/prices", ROW | wrong)
-    assert answer.status_code == 422, answer.text
-    assert named in answer.json["errors"]["json"]
+def test_what_is_no_price_is_refused(api: Api) -> None:
+    for wrong, named in WRONG:
+        answer = api("POST", "/prices", ROW | wrong)
+        assert answer.status_code == 422, (wrong, answer.text)
+        assert named in answer.json["errors"]["json"], wrong
     assert api("GET", "/prices").json["total"] == 0
 
 

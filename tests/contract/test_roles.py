@@ -39,6 +39,8 @@ NEEDS = {
     "/agents/<>/tests/<>": {"GET": READ},
     "/agents/default": {"GET": READ},
     "/assignments": {"GET": READ},
+    "/budgets": {"GET": INSPECT, "POST": ADMINISTER},
+    "/budgets/<>": {"GET": INSPECT, "PATCH": ADMINISTER, "DELETE": ADMINISTER},
     "/changes": {"GET": READ},
     "/changes/<>/restore": {"POST": WRITE},
     "/clients": {"GET": INSPECT},

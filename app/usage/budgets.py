@@ -1,0 +1,119 @@
+"""The verbs of budgets."""
+
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.agents.models import Agent
+from app.core.clock import utcnow
+from app.core.db import commit, db, flush
+from app.core.errors import Invalid, NotFound
+from app.core.versions import check_version
+from app.providers.models import BudgetState, Provider
+from app.usage.budget_counting import Spending, read_spending, recount, target_of, tell_target
+from app.usage.budget_models import Budget, BudgetScope, Period
+from app.usage.budget_windows import window_at
+
+SETTLING = timedelta(seconds=30)
+"""A sender that began before a budget was there counts without it; by then it is through."""
+
+
+def get_budget(budget_id: int, *, for_update: bool = False) -> Budget:
+    """The budget with this id. Raises NotFound."""
+    budget = db.session.get(Budget, budget_id, with_for_update=for_update or None)
+    if budget is None:
+        raise NotFound("There is no such budget.")
+    return budget
+
+
+def list_query(args: dict[str, Any]) -> sa.Select[Any]:
+    """Budgets by name, filtered by scope, state and a part of the name."""
+    query = sa.select(Budget).order_by(Budget.name, Budget.id)
+    for name in ("scope", "state"):
+        if args.get(name):
+            query = query.where(getattr(Budget, name) == args[name])
+    if args.get("search"):
+        query = query.where(Budget.name.icontains(args["search"], autoescape=True))
+    return query
+
+
+def read_spendings(budgets: Collection[Budget]) -> dict[int, Spending]:
+    """What was spent of each budget in its window of now."""
+    now = utcnow()
+    windows = {b.id: window_at(b.period, b.timezone, now) for b in budgets}
+    return {budget_id: read_spending(budget_id, window) for budget_id, window in windows.items()}
+
+
+def create_budget(data: dict[str, Any]) -> Budget:
+    """Store a budget; what was spent in its window before counts. Raises Invalid, Conflict."""
+    scope = BudgetScope(data["scope"])
+    budget = Budget(
+        name=data["name"],
+        scope=scope,
+        target_id=_find_target(scope, data),
+        period=Period(data["period"]),
+        timezone=data["timezone"],
+        warn_at=data.get("warn_at"),
+        block_at=data.get("block_at"),
+        is_active=data.get("is_active", True),
+        recount_at=utcnow() + SETTLING,
+    )
+    _check_limits(budget)
+    db.session.add(budget)
+    commit()
+    recount(budget.id)
+    return budget
+
+
+def update_budget(
+    budget_id: int, data: dict[str, Any], expected_version: int | None = None
+) -> Budget:
+    """Change the sent fields; the state follows at once. Raises NotFound, Stale, Invalid."""
+    budget = get_budget(budget_id, for_update=True)
+    check_version(budget.version, expected_version)
+    for name, value in data.items():
+        if getattr(budget, name) != value:
+            setattr(budget, name, value)
+    _check_limits(budget)
+    budget.recount_at = utcnow() + SETTLING
+    if not budget.is_active:
+        budget.state = BudgetState.OK
+        tell_target(target_of(budget))
+    commit()
+    recount(budget_id)
+    return budget
+
+
+def delete_budget(budget_id: int, expected_version: int | None = None) -> None:
+    """Remove a budget and what was counted for it. Raises NotFound, Stale."""
+    budget = get_budget(budget_id, for_update=True)
+    check_version(budget.version, expected_version)
+    target = target_of(budget)
+    db.session.delete(budget)
+    flush()
+    tell_target(target)
+    commit()
+
+
+def _find_target(scope: BudgetScope, data: dict[str, Any]) -> int | None:
+    if scope is BudgetScope.ALL:
+        return None
+    if scope is BudgetScope.AGENT:
+        query = sa.select(Agent.id).where(Agent.agent_id == data["agent_id"])
+    else:
+        query = sa.select(Provider.id).where(Provider.name == data["provider"])
+    found = db.session.scalar(query)
+    if found is None:
+        name = "agent_id" if scope is BudgetScope.AGENT else "provider"
+        raise Invalid.field(name, f"There is no such {scope}.")
+    return found
+
+
+def _check_limits(budget: Budget) -> None:
+    warn_at, block_at = budget.warn_at, budget.block_at
+    if warn_at is None and block_at is None:
+        raise Invalid.field("block_at", "Without warn_at and block_at it would do nothing.")
+    if warn_at is not None and block_at is not None and warn_at > block_at:
+        raise Invalid.field("warn_at", "More than block_at: it would come too late.")
