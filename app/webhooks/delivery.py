@@ -92,7 +92,7 @@ def deliver_due(webhook_id: int) -> int:
 def claim_next(webhook_id: int, now: datetime) -> Claim | None:
     """Take the webhook's delivery that waits longest, or None: none is due, or one is under way."""
     # The webhook's row is what two workers meet at; it is held for a moment only.
-    query = sa.select(Webhook).where(Webhook.id == webhook_id).with_for_update()
+    query = sa.select(Webhook).where(Webhook.id == webhook_id).with_for_update(key_share=True)
     webhook = db.session.scalar(query.execution_options(populate_existing=True))
     if webhook is None or _is_under_way(webhook_id, now):
         db.session.rollback()
@@ -129,29 +129,30 @@ def record_attempt(claim: Claim, attempt: Attempt) -> None:
 def sweep() -> int:
     """Nudge a worker for every webhook that something is due for; how many there were."""
     now = utcnow()
-    busy = sa.select(WebhookDelivery.webhook_id).where(WebhookDelivery.lease_until > now)
-    query = sa.select(WebhookDelivery.webhook_id).distinct()
-    query = query.where(WebhookDelivery.next_attempt_at <= now)
-    webhook_ids = db.session.scalars(query.where(WebhookDelivery.webhook_id.not_in(busy))).all()
+    due = sa.select(WebhookDelivery.webhook_id).where(WebhookDelivery.next_attempt_at <= now)
+    busy = due.where(WebhookDelivery.lease_until > now)
+    query = due.where(WebhookDelivery.webhook_id.not_in(busy)).distinct()
+    webhook_ids = db.session.scalars(query).all()
     for webhook_id in webhook_ids:
         nudge_after_commit(db.session(), DELIVER_JOB, webhook_id)
     commit()
     return len(webhook_ids)
 
 
-def _is_under_way(webhook_id: int, now: datetime) -> bool:
+def _due(webhook_id: int, now: datetime) -> sa.Select[tuple[WebhookDelivery]]:
+    """What the webhook's time has come for, one under way included: it stays due until settled."""
     mine = WebhookDelivery.webhook_id == webhook_id
-    query = sa.select(WebhookDelivery.id).where(mine, WebhookDelivery.lease_until > now)
+    return sa.select(WebhookDelivery).where(mine, WebhookDelivery.next_attempt_at <= now)
+
+
+def _is_under_way(webhook_id: int, now: datetime) -> bool:
+    query = _due(webhook_id, now).where(WebhookDelivery.lease_until > now)
     return db.session.scalars(query.limit(1)).first() is not None
 
 
 def _find_due(webhook_id: int, now: datetime) -> WebhookDelivery | None:
     """The one that waits longest. Whatever kills workers is given up here."""
-    query = (
-        sa.select(WebhookDelivery)
-        .where(WebhookDelivery.webhook_id == webhook_id, WebhookDelivery.next_attempt_at <= now)
-        .order_by(WebhookDelivery.next_attempt_at, WebhookDelivery.id)
-    )
+    query = _due(webhook_id, now).order_by(WebhookDelivery.next_attempt_at, WebhookDelivery.id)
     for delivery in db.session.scalars(query.limit(BATCH)):
         if len(delivery.attempts) < MAX_ATTEMPTS:
             return delivery

@@ -33,8 +33,10 @@ def announce(event: EventType | str, data: dict[str, Any]) -> None:
     """
     event = EventType(event)
     log.warning("event %s: %s", event, json.dumps(data, ensure_ascii=False))
+    query = sa.select(Webhook).where(Webhook.is_active).order_by(Webhook.id)
     with db.session.no_autoflush:
-        active = list(db.session.scalars(sa.select(Webhook).where(Webhook.is_active)))
+        # Nobody deletes one of them before this commits: what happened would fail with its message.
+        active = list(db.session.scalars(query.with_for_update(read=True, key_share=True)))
     for webhook in active:
         if webhook.wants(event):
             _add_delivery(webhook, event, data)

@@ -22,7 +22,7 @@ from app.webhooks import services
 from app.webhooks.delivery import BACKOFF, KEEP_FOR, MAX_ATTEMPTS
 from app.webhooks.models import DeliveryStatus, WebhookDelivery
 from tests.support.loopback_provider import LoopbackProvider, SeenRequest
-from tests.support.processes import free_port
+from tests.support.processes import free_port, wait_until
 
 SECRET = "a secret canary of some length"
 PENDING, DELIVERED, FAILED, CANCELLED = DeliveryStatus
@@ -316,6 +316,30 @@ def test_a_webhook_that_goes_away_meanwhile(webhook_id: int, receiver: LoopbackP
     deliveries.record_attempt(claim, deliveries.Attempt(utcnow(), http_status=200))
     assert stored() == []
     assert deliveries.deliver_due(webhook_id) == 0
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_a_deleted_webhook_takes_down_nothing_that_is_being_announced(
+    app: Flask, webhook_id: int
+) -> None:
+    services.announce("provider.down", DATA)
+    waiting = sa.text("SELECT 1 FROM pg_locks WHERE NOT granted")
+
+    def delete() -> None:
+        with app.app_context():
+            services.delete_webhook(webhook_id)
+
+    def is_held_up() -> bool:
+        with db.engine.connect() as connection:
+            return connection.scalar(waiting) is not None
+
+    thread = threading.Thread(target=delete)
+    thread.start()
+    wait_until(lambda: is_held_up() or not thread.is_alive(), "the delete waits, or is done")
+    commit()
+    thread.join(20)
+    assert stored() == []
+    announce()
 
 
 @on_sqlite
