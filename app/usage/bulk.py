@@ -55,6 +55,8 @@ def insert_unless_there(
 
 def add_up(table: sa.Table, rows: Sequence[Row]) -> None:
     """Add to the rows with the same primary key, or begin them; values as the table has them."""
+    if not rows:
+        return
     columns = table.c.keys()
     keys = [column.name for column in table.primary_key]
     if not on_postgresql():
@@ -71,6 +73,8 @@ def add_up(table: sa.Table, rows: Sequence[Row]) -> None:
 
 def find_rows(table: sa.Table, columns: Sequence[str], rows: Sequence[Row]) -> list[Row]:
     """The rows of the table that have these values, whole."""
+    if not rows:
+        return []
     wanted = [table.c[name] for name in columns]
     if not on_postgresql():
         query = sa.select(table).where(sa.tuple_(*wanted).in_(rows))

@@ -1,0 +1,222 @@
+"""Sums: every view of a period has the same total, whenever it is asked and however they are made."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import combinations
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.core.clock import utcnow
+from app.core.db import commit, db, reading
+from app.usage.cubes import DAY, QUARTER, WIDTHS
+from app.usage.listing import Selection
+from app.usage.models import UsageEvent, UsageState, usage_rollups
+from app.usage.periods import Period
+from app.usage.rebuild import rebuild
+from app.usage.rollups import close_days
+from app.usage.summary import summarise
+from app.usage.sums import GROUPS, Question
+from tests.integration.usage.conftest import Report, event
+
+ZONES = ("UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Pacific/Apia")
+ZONES += ("Africa/Cairo", "Australia/Lord_Howe", "America/Havana")
+GROUPINGS = [chosen for size in range(3) for chosen in combinations((*GROUPS, "day"), size)] + [
+    (*GROUPS, "day")
+]
+TODAY = utcnow().replace(hour=0, minute=0, second=0, microsecond=0)
+SPRING = datetime(2026, 3, 27, tzinfo=UTC)
+"""Clocks change in Berlin and Lord Howe within the days after it; in Havana long before."""
+
+
+@pytest.fixture
+def context(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        yield
+
+
+@pytest.fixture
+def world(context: None, report: Report) -> list[dict[str, Any]]:
+    """Calls of all kinds around a change of the clocks, and of now: of days that are still open."""
+    chance = random.Random(5)
+    calls = []
+    for start, hours in ((SPRING, 24 * 14), (TODAY - timedelta(days=2), 71)):
+        for _ in range(60):
+            began = start + timedelta(seconds=chance.randrange(hours * 3600))
+            if chance.random() < 0.2:  # at the very edge of days and quarters
+                began = began.replace(minute=chance.choice((0, 30, 45)), second=0)
+            provider, model = chance.choice(
+                (("openai", "gpt-4.1"), ("nobody", "m"), ("ollama", "m"))
+            )
+            calls.append(
+                event(
+                    began.isoformat(),
+                    agent_id=chance.choice(("a", "b")),
+                    provider=provider,
+                    model=model,
+                    task=chance.choice((None, "triage")),
+                    status=chance.choice(("ok", "error")),
+                    attempt=chance.randrange(2),
+                    latency_ms=chance.randrange(5000),
+                    input_tokens=chance.randrange(10**6),
+                )
+            )
+    report(*calls)
+    return calls
+
+
+def ask(
+    group_by: tuple[str, ...] = (),
+    zone: str = "UTC",
+    start: datetime | None = None,
+    end: datetime | None = None,
+    **filters: str,
+) -> dict[str, Any]:
+    with reading():
+        selection = Selection(Period(start, end), filters)
+        return summarise(Question(group_by, ZoneInfo(zone), selection))
+
+
+def expected(
+    world: list[dict[str, Any]], group_by: tuple[str, ...], zone: str, period: Period
+) -> dict[tuple[Any, ...], Counter[str]]:
+    """The same, one by one from what was reported."""
+    groups: dict[tuple[Any, ...], Counter[str]] = {}
+    for it in world:
+        began = datetime.fromisoformat(it["started_at"])
+        if (period.start and began < period.start) or (period.end and began >= period.end):
+            continue
+        day = began.astimezone(ZoneInfo(zone)).date().isoformat()
+        key = tuple(day if name == "day" else it[GROUPS[name]] for name in group_by)
+        groups.setdefault(key, Counter()).update(
+            calls=1,
+            errors=it["status"] == "error",
+            fallbacks=it["attempt"] > 0,
+            unpriced_calls=it["provider"] == "nobody",
+            input_tokens=it["input_tokens"],
+        )
+    return groups
+
+
+def costs() -> dict[str, Decimal]:
+    with reading():
+        found = db.session.execute(sa.select(UsageEvent.event_id, UsageEvent.cost))
+        return {event_id: cost or Decimal(0) for event_id, cost in found}
+
+
+def rollups() -> set[tuple[int, ...]]:
+    with reading():
+        return {tuple(row) for row in db.session.execute(sa.select(usage_rollups))}
+
+
+moments = st.one_of(
+    st.none(),
+    st.integers(0, 14 * 96).map(lambda n: SPRING + timedelta(seconds=n * QUARTER)),
+    st.integers(0, 14).map(lambda n: SPRING + timedelta(days=n)),
+    st.datetimes(
+        datetime(2026, 3, 27),
+        datetime(2026, 4, 10),
+        timezones=st.just(UTC),
+    ),
+    st.integers(-(3 * 96), 96).map(lambda n: TODAY + timedelta(seconds=n * QUARTER)),
+)
+
+
+@pytest.mark.parametrize("closing", [False, True], ids=["open days", "all days closed"])
+def test_every_view_of_a_period_has_the_same_total(
+    world: list[dict[str, Any]], closing: bool
+) -> None:
+    if closing:
+        assert close_days(utcnow() + timedelta(days=3)) > 0
+    known = costs()
+
+    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+    @given(st.sampled_from(GROUPINGS), st.sampled_from(ZONES), moments, moments)
+    def look(
+        group_by: tuple[str, ...], zone: str, one: datetime | None, other: datetime | None
+    ) -> None:
+        if one and other and other < one:
+            one, other = other, one
+        period = Period(one, other)
+        answer = ask(group_by, zone, one, other)
+        groups = expected(world, group_by, zone, period)
+        names = [GROUPS.get(name, name) for name in group_by]
+        found = {tuple(row[name] for name in names): row for row in answer["rows"]}
+        assert found.keys() == groups.keys()
+        for key, counts in groups.items():
+            assert {name: found[key][name] for name in counts} == counts
+        paid = [known[it["event_id"]] for it in world if _is_in(it, period)]
+        assert Decimal(answer["total"]["cost"]) == sum(paid)
+        assert answer["total"]["calls"] == len(paid)
+
+    look()
+
+
+def test_closing_a_day_changes_nothing_that_is_seen(
+    world: list[dict[str, Any]], report: Report
+) -> None:
+    views = [ask(group_by, zone) for group_by in GROUPINGS for zone in ZONES[:3]]
+    assert close_days(TODAY + timedelta(hours=1)) == 0  # up to today they were closed at set-up
+    assert close_days(TODAY + timedelta(days=2, minutes=20)) == 2
+    assert close_days(TODAY + timedelta(days=2, minutes=20)) == 0
+    assert views == [ask(group_by, zone) for group_by in GROUPINGS for zone in ZONES[:3]]
+    # A late call is added to the day that is closed.
+    report(event((TODAY + timedelta(hours=1)).isoformat(), agent_id="a"))
+    assert ask()["total"]["calls"] == len(world) + 1
+    assert ask(start=TODAY, end=TODAY + timedelta(days=1), agent_id="a") == ask(
+        zone="Asia/Kathmandu", start=TODAY, end=TODAY + timedelta(days=1), agent_id="a"
+    ) | {"tz": "UTC"}
+
+
+def test_sums_made_anew_are_the_same(world: list[dict[str, Any]]) -> None:
+    before = rollups()
+    assert {width for _series, width, *_ in before} == set(WIDTHS)
+    report = rebuild(Period())
+    assert (report.calls, report.differences) == (len(world), 0)
+    assert rollups() == before
+    db.session.execute(sa.update(usage_rollups).values(calls=usage_rollups.c.calls + 1))
+    db.session.execute(
+        sa.delete(usage_rollups).where(usage_rollups.c.width == QUARTER, usage_rollups.c.errors > 0)
+    )
+    commit()
+    assert rebuild(Period()).differences > 0
+    assert rollups() == before
+
+
+def test_only_some_days_are_made_anew(world: list[dict[str, Any]]) -> None:
+    before = rollups()
+    db.session.execute(sa.update(usage_rollups).values(calls=0))
+    commit()
+    start = SPRING + timedelta(days=3)
+    report = rebuild(Period(start, start + timedelta(days=2)))
+    assert report.days == 2
+    whole = {row for row in before if row[1] <= DAY and 0 <= row[2] - start.timestamp() < 2 * DAY}
+    assert whole <= rollups()
+    assert ask()["total"]["calls"] < len(world)
+
+
+def test_percentiles_are_as_near_as_their_classes(context: None, report: Report) -> None:
+    report(*(event(latency_ms=n) for n in range(1, 1001)))
+    latency = ask()["total"]["latency_ms"]
+    for name, exact in (("p50", 500), ("p95", 950), ("p99", 990)):
+        assert abs(latency[name] - exact) <= 5
+
+
+def test_the_state_is_one_row(context: None) -> None:
+    db.session.add(UsageState(id=2, closed_until=utcnow()))
+    with pytest.raises(sa.exc.IntegrityError):
+        db.session.flush()
+    db.session.rollback()
+
+
+def _is_in(it: dict[str, Any], period: Period) -> bool:
+    began = datetime.fromisoformat(it["started_at"])
+    return not ((period.start and began < period.start) or (period.end and began >= period.end))
