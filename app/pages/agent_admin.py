@@ -13,7 +13,7 @@ from app.agents.admin import AgentView
 from app.agents.fields import Slug
 from app.agents.models import Agent
 from app.core.rest import Schema, Text
-from app.pages import agent_page
+from app.pages import agent_cost, agent_page
 from app.pages.clone import clone_agent
 from app.transfer.restore import restore
 
@@ -103,6 +103,8 @@ def _page_of(agent: Agent) -> dict[str, Any]:
     page: dict[str, Any] = {
         "effective": agent_page.find_effective(agent),
         "history": history,
+        "cost": agent_cost.find_cost(agent.agent_id),
+        "dollars": agent_cost.dollars,
         "test": test,
         "test_failed": test is not None and not agent_page.has_passed(test),
         "server": request.url_root.rstrip("/"),

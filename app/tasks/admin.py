@@ -29,7 +29,7 @@ class TaskForm(ResourceForm):
 
     name = LineField("Name", required=True)
     description = ProseField("Description", render_kw={"rows": 3})
-    response_schema = JsonField("JSON", render_kw={"rows": 24, "spellcheck": "false"})
+    response_schema = JsonField("JSON", render_kw={"rows": 18, "spellcheck": "false"})
 
     def payload(self) -> dict[str, Any]:
         return {

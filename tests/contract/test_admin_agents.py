@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from html import unescape
 from typing import Any, TypeVar
 
@@ -15,11 +16,12 @@ from app.agents import services as agents
 from app.agents.chain_schemas import dump_chain
 from app.agents.schemas import reveal_key
 from app.changes.services import read_state
+from app.core.clock import utcnow
 from app.providers import services as providers
 from app.providers.models import ValidationStatus
 from app.tasks import assignments
 from app.tasks import services as tasks
-from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, Api
 from tests.support.console import Console
 
 CANARY = "sk-canary-0123456789"
@@ -398,3 +400,33 @@ def test_a_stale_voice_shows_mine_and_theirs(console: Console, analyst: int, do:
     shown = console.post(page, **mine).text
     assert "Speaks (tts): Voice id" in shown
     assert "<pre>theirs</pre></td><td><pre>mine</pre>" in shown
+
+
+# What it costs
+
+
+@on_one_database
+def test_the_page_tells_what_was_spent_this_week(console: Console, analyst: int, api: Api) -> None:
+    assert "Nothing was reported under this agent" in page_of(console, analyst)
+    now = utcnow()
+    events = [
+        {
+            "event_id": f"00000000-0000-4000-8000-00000000000{number}",
+            "agent_id": "analyst",
+            "provider": "main",
+            "model": "large",
+            "status": "ok",
+            "started_at": (now - timedelta(days=days)).isoformat(),
+            "input_tokens": 1000,
+        }
+        for number, days in enumerate((0, 1, 8))
+    ]
+    priced = {"cost_per_1k_input_tokens": "0.25", "cost_per_1k_output_tokens": "1"}
+    chain = api("GET", "/agents/analyst/llm-configs").get_json()["llm_configs"]
+    api("PATCH", f"/agents/analyst/llm-configs/{chain[0]['id']}", priced)
+    answer = api("POST", "/usage", {"events": events}).get_json()
+    assert answer["accepted"] == 3
+    page = re.sub(r"\s+", " ", page_of(console, analyst))
+    assert ">$0.5000</b> US dollars" in page
+    assert "<b>2</b> calls" in page
+    assert f"<td>{now.date()}</td><td>1</td><td>0</td><td>0.25" in page
