@@ -358,6 +358,17 @@ def test_an_unreadable_secret_is_a_reason_not_a_crash(
     assert_signed(receiver.requests[0], "another secret of mine")
 
 
+def test_the_latest_of_each_is_found(webhook_id: int, receiver: LoopbackProvider) -> None:
+    other, quiet = make(receiver, "other"), make(receiver, "quiet", events=["budget.ok"])
+    announce(3)
+    services.request_test(other)
+    found = services.find_latest([webhook_id, other, quiet])
+    assert found.keys() == {webhook_id, other}
+    assert found[webhook_id].event == "provider.down"
+    assert found[webhook_id].id == max(row.id for row in stored() if row.webhook_id == webhook_id)
+    assert services.find_latest([other])[other].event == "webhook.test"
+
+
 def test_the_log_is_kept_for_a_month(webhook_id: int, receiver: LoopbackProvider) -> None:
     announce(2)
     deliveries.deliver_due(webhook_id)
