@@ -1,0 +1,174 @@
+"""What every page has: the palette, the keys, regions that renew themselves, the viewer's time."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, StorageState, WebSocketRoute, expect
+
+from tests.browser.conftest import PROVIDER_KEY, Stack, guarded_page
+from tests.conftest import ADMIN_TOKEN
+from tests.support.showcase import Showcase
+
+MANY_TABS = 80
+
+
+@pytest.fixture
+def api(stack: Stack) -> Showcase:
+    """Somebody else, who changes things meanwhile."""
+    stack.provider.answer_ok()
+    return Showcase(stack.url, ADMIN_TOKEN)
+
+
+@pytest.fixture
+def stays(admin: Page) -> Iterator[None]:
+    """The page must not have been reloaded at the end."""
+    yield
+    assert admin.evaluate("window.stayed")
+
+
+def tab_to(page: Page, target: Locator) -> None:
+    """Press Tab until the target has the focus, as somebody without a mouse does."""
+    expect(target).to_be_visible()
+    for _ in range(MANY_TABS):
+        if target.evaluate("element => element === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"not reached by the keyboard: {target}")
+
+
+def open_palette(page: Page, text: str) -> None:
+    """Type into the palette, once the scripts run."""
+    expect(page.get_by_role("button", name="Jump to")).to_be_enabled()
+    page.keyboard.press("Control+k")
+    expect(page.get_by_role("combobox", name="Jump to")).to_be_focused()
+    page.keyboard.type(text)
+
+
+def jump(page: Page, text: str, heading: str) -> None:
+    """Go somewhere by the palette alone."""
+    open_palette(page, text)
+    expect(page.get_by_role("option", selected=True)).to_contain_text(heading)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+
+
+def test_the_palette_jumps_to_pages_and_things_and_closes_on_escape(
+    admin: Page, api: Showcase
+) -> None:
+    api.call("POST", "/agents", {"name": "Palette Target"})
+    jump(admin, "palette tar", "Palette Target")
+    jump(admin, "sett", "Settings")
+    open_palette(admin, "zzzz")
+    expect(admin.get_by_text("Nothing has this in its name.")).to_be_visible()
+    for _ in range(4):
+        admin.keyboard.press("Backspace")
+    options = admin.get_by_role("option")
+    expect(options.first).to_have_attribute("aria-selected", "true")
+    admin.keyboard.press("ArrowUp")
+    expect(options.last).to_have_attribute("aria-selected", "true")
+    admin.keyboard.press("Escape")
+    expect(admin.get_by_role("dialog")).to_be_hidden()
+    # `/` goes to the list's search.
+    jump(admin, "agents", "Agents")
+    expect(admin.get_by_role("button", name="Jump to")).to_be_enabled()
+    admin.keyboard.press("/")
+    expect(admin.get_by_role("searchbox")).to_be_focused()
+    expect(admin.get_by_role("searchbox")).to_have_value("")
+
+
+def test_from_nothing_to_a_served_client_without_a_mouse(
+    admin: Page, stack: Stack, api: Showcase
+) -> None:
+    jump(admin, "providers", "Providers")
+    tab_to(admin, admin.get_by_role("link", name="New provider"))
+    admin.keyboard.press("Enter")
+    tab_to(admin, admin.get_by_label("Name"))
+    admin.keyboard.type("by-keyboard")
+    tab_to(admin, admin.get_by_label("Type"))
+    admin.keyboard.type("OpenAI-comp")
+    tab_to(admin, admin.get_by_label("Base URL"))
+    admin.keyboard.type(stack.provider.openai_url)
+    tab_to(admin, admin.get_by_label("API key"))
+    admin.keyboard.type(PROVIDER_KEY)
+    admin.keyboard.press("Enter")
+    expect(admin.locator(".status[data-name=by-keyboard]")).to_have_text("connected")
+
+    jump(admin, "agents", "Agents")
+    tab_to(admin, admin.get_by_role("link", name="New agent"))
+    admin.keyboard.press("Enter")
+    tab_to(admin, admin.get_by_label("Name"))
+    admin.keyboard.type("Keyboard Agent")
+    tab_to(admin, admin.get_by_label("Provider"))
+    admin.keyboard.type("by-keyboard")
+    tab_to(admin, admin.get_by_label("Model"))
+    admin.keyboard.type("loop-small")
+    tab_to(admin, admin.get_by_role("button", name="Save"))
+    admin.keyboard.press("Enter")
+    expect(admin.locator("tr", has_text="keyboard-agent")).to_contain_text("loop-small")
+
+    admin.goto("/admin/token/new/")
+    tab_to(admin, admin.get_by_label("Name"))
+    admin.keyboard.type("keyboard token")
+    tab_to(admin, admin.get_by_role("combobox", name="Agents"))
+    admin.keyboard.type("keyboard")
+    expect(admin.get_by_role("option", name="Keyboard Agent keyboard-agent")).to_be_visible()
+    admin.keyboard.press("Enter")
+    expect(admin.get_by_role("button", name="Remove keyboard-agent")).to_be_visible()
+    tab_to(admin, admin.get_by_role("button", name="Save"))
+    admin.keyboard.press("Enter")
+    token = admin.locator(".copyable pre").first.inner_text()
+    served = Showcase(stack.url, token).call("GET", "/agents/keyboard-agent/llm")
+    assert (served["llm_model"], served["llm_api_key"]) == ("loop-small", PROVIDER_KEY)
+
+
+def test_what_somebody_else_changes_appears_and_so_does_what_a_broken_socket_missed(
+    admin: Page, api: Showcase, stays: None
+) -> None:
+    sockets: list[WebSocketRoute] = []
+
+    def through(socket: WebSocketRoute) -> None:
+        socket.connect_to_server()
+        sockets.append(socket)
+
+    admin.route_web_socket("**/ws*", through)
+    admin.goto("/admin/agent/")
+    live = admin.locator("#live-state")
+    expect(live).to_have_text("live")
+    admin.evaluate("window.stayed = true")
+    api.call("POST", "/agents", {"name": "Came Meanwhile"})
+    row = admin.locator("tr", has_text="came-meanwhile")
+    expect(row).to_be_visible()
+
+    sockets[-1].close()
+    expect(live).to_have_text("polling")
+    api.call("PATCH", "/agents/came-meanwhile", {"name": "Renamed While Away"})
+    expect(row).to_contain_text("Renamed While Away", timeout=20_000)
+    expect(live).to_have_text("live", timeout=20_000)
+    api.call("DELETE", "/agents/came-meanwhile")
+    expect(row).to_have_count(0)
+
+
+def test_a_change_is_taken_back_from_the_history_after_a_question(
+    admin: Page, api: Showcase
+) -> None:
+    api.call("POST", "/agents", {"name": "Wanted Back"})
+    admin.goto("/admin/history/?root=wanted-back")
+    api.call("DELETE", "/agents/wanted-back")
+    admin.get_by_role("button", name="Bring back the agent wanted-back").click()
+    admin.get_by_role("dialog").get_by_role("button", name="Bring back").click()
+    expect(admin.get_by_role("status")).to_contain_text("Restored: agent wanted-back.")
+    assert api.call("GET", "/agents/wanted-back")["name"] == "Wanted Back"
+
+
+def test_times_are_the_viewer_s_own_with_utc_beneath(
+    browser: Browser, stack: Stack, session_cookie: StorageState
+) -> None:
+    zone = "Asia/Kolkata"
+    with guarded_page(browser, stack, storage_state=session_cookie, timezone_id=zone) as page:
+        page.goto("/admin/history/")
+        shown = page.locator("td time").first
+        at = datetime.fromisoformat(str(shown.get_attribute("datetime")))
+        expect(shown).to_have_text(f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}")
+        expect(shown).to_have_attribute("title", f"{at:%Y-%m-%d %H:%M:%S} UTC")
