@@ -149,4 +149,5 @@ def publisher() -> Publisher:
 
 def nudge_after_commit(session: scoped_session[Session] | Session, job: str, argument: Any) -> None:
     """Nudge a worker once the session's transaction is committed, and not if it is rolled back."""
-    session.info.setdefault("nudges", []).append((job, argument))
+    # A dict: in its order, each of them once.
+    session.info.setdefault("nudges", {})[job, argument] = None

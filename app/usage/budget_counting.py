@@ -37,6 +37,12 @@ BUDGETS = cast(sa.Table, Budget.__table__)
 SUMMED = ("cost_nanos", "cost_attos", "calls", "unpriced_calls")
 _PLACES = [MEASURES.index(name) for name in SUMMED]
 
+STANDS = {
+    EventType.BUDGET_WARN: "is nearly spent",
+    EventType.BUDGET_BLOCKED: "is spent, and calls are blocked",
+    EventType.BUDGET_OK: "blocks no more",
+}
+
 Target = tuple[BudgetScope, int]
 """Whom a budget is for; 0 = all."""
 
@@ -198,9 +204,12 @@ def _settle_one(budget: Budget, now: datetime) -> None:
 def _alert(event: EventType, budget: Budget, spending: Spending) -> None:
     limit = budget.block_at if event is EventType.BUDGET_BLOCKED else budget.warn_at
     name = target_names([budget]).get(target_of(budget))
+    amount = f"{show_money(spending.spent)}{f' of {show_money(limit)}' if limit else ''}"
+    stands = f"{STANDS[event]}: {amount} {budget.currency} this {budget.period.value}"
     announce(
         event,
         {
+            "message": f"The budget {budget.name} {stands}.",
             "budget": budget.name,
             "budget_id": budget.id,
             "scope": budget.scope.value,

@@ -22,7 +22,7 @@ EVENTS = {
     EventType.PROVIDER_FLAPPING: "provider.flapping, it turns too often to tell each time",
     EventType.BUDGET_WARN: "budget.warn, spending reaches a warning threshold",
     EventType.BUDGET_BLOCKED: "budget.blocked, it reaches a blocking one",
-    EventType.BUDGET_OK: "budget.ok, it is within its limits again",
+    EventType.BUDGET_OK: "budget.ok, it blocks no more",
     EventType.AGENT_HALTED: "agent.halted, the red button is pressed",
     EventType.AGENT_RESUMED: "agent.resumed, it is let go of",
 }

@@ -217,6 +217,8 @@ def test_alerts_come_once_a_window(
     expected = {"budget": "daily", "agent_id": "trader", "spent": "10", "limit": "10"}
     assert expected.items() <= data.items()
     assert (data["currency"], data["timezone"]) == ("USD", "UTC")
+    spent = "The budget daily is spent, and calls are blocked: 10 of 10 USD this day."
+    assert data["message"] == spent
     assert trader("PATCH", path, {"block_at": "12"}).status_code == 200
     spend(1)
     assert [str(event) for event, _data in alerts[2:]] == ["budget.ok"]

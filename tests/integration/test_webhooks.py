@@ -246,7 +246,10 @@ def test_one_after_the_other_and_nobody_waits_for_another_receiver(
 def test_a_failure_lets_the_rest_wait_for_the_sweep(
     webhook_id: int, receiver: LoopbackProvider, nudges: list[tuple[str, Any]]
 ) -> None:
-    announce(3)
+    for _ in range(3):
+        services.announce("provider.down", DATA)
+    commit()
+    assert nudges == [("webhooks.deliver", webhook_id)]
     receiver.answer_status(503)
     assert deliveries.deliver_due(webhook_id) == 1
     nudges.clear()
