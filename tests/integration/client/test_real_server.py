@@ -4,12 +4,13 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from switchyard_client import SwitchyardClient
+from switchyard_client import BudgetBlocked, SwitchyardClient
 
 from tests.integration.client.conftest import ClientFactory, Heard
 from tests.support.fault_server import wait_until
@@ -144,3 +145,18 @@ def test_a_killed_server_costs_nothing_but_time(
     admin("PATCH", "/agents/trader", llm_model="after")
     wait_until(lambda: client.get_agent_config("trader").model == "after")
     wait_until(lambda: client.status == "LIVE")
+
+
+def test_a_spent_budget_stops_the_client_within_a_second(
+    client: SwitchyardClient, admin: Admin
+) -> None:
+    limit = {"name": "daily", "scope": "agent", "agent_id": "trader", "period": "day"}
+    admin("POST", "/budgets", **limit, block_at="0.002")
+    event = {"event_id": "1", "agent_id": "trader", "provider": "openai", "model": "gpt-4.1"}
+    now = datetime.now(UTC).isoformat()
+    spent = event | {"started_at": now, "status": "ok", "input_tokens": 1000}
+    assert admin("POST", "/usage", events=[spent])["accepted"] == 1
+    wait_until(lambda: client.get_agent_config("trader").budget_state == "blocked")
+    with pytest.raises(BudgetBlocked):
+        next(client.attempts("trader"))
+    assert client.get_agent_config("market-analyst").budget_state == "ok"
