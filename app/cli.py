@@ -11,6 +11,7 @@ from app.accounts.models import Role, Scope
 from app.agents import halt
 from app.core import keys
 from app.core.commands import AS_JSON, Command, Group
+from app.health.cli import providers_group
 from app.providers import services as providers
 from app.transfer.cli import config_group
 from app.transfer.seed import seed, seed_missing_configs
@@ -24,7 +25,8 @@ tokens_group = Group("tokens", help="API tokens of programs.")
 
 def init_app(app: Flask) -> None:
     """Register every command."""
-    for group in (agents_group, config_group, keys_group, users_group, tokens_group, usage_group):
+    config = (agents_group, config_group, providers_group)
+    for group in (*config, keys_group, users_group, tokens_group, usage_group):
         app.cli.add_command(group)
     app.cli.command("seed", cls=Command)(seed_command)
     app.cli.command("setup", cls=Command)(setup_command)

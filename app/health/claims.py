@@ -120,10 +120,10 @@ def is_due(now: datetime) -> sa.ColumnElement[bool]:
     return sa.or_(waiting, aged)
 
 
-def lacks_key(provider: Provider) -> bool:
-    """Whether it is left unchecked, for want of a key."""
-    adapter = get_adapter(provider.type, provider.capability)
-    return adapter.needs_key and _find_key(provider) == (None, None)
+def is_unfinished(now: datetime) -> sa.ColumnElement[bool]:
+    """The same, but for those that were looked at and lack their key."""
+    left_alone = sa.and_(Provider.check_id.is_(None), Provider.check_lease_until > now)
+    return sa.and_(is_due(now), sa.not_(sa.func.coalesce(left_alone, sa.false())))
 
 
 def _find_key(provider: Provider) -> tuple[Secret | None, str | None]:
