@@ -67,6 +67,7 @@ def test_an_event_counts_at_once_and_once(api: Api, send: Send) -> None:
     assert {it["event_id"] for it in listed["events"]} == {one["event_id"], other["event_id"]}
 
 
+@on_sqlite
 def test_one_id_for_two_events_is_refused(api: Api, send: Send) -> None:
     one = event(event_id="e", input_tokens=1)
     twin = one | {"input_tokens": 2}
@@ -121,6 +122,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
+@on_sqlite
 def test_a_bad_event_is_named_and_the_rest_is_kept(api: Api, send: Send) -> None:
     good = event()
     bad = [event(**values) for values, _code, _field in WRONG]
@@ -175,11 +177,13 @@ def test_a_batch_that_is_none_is_refused(
     assert api("GET", "/usage/events").json["total"] == 0
 
 
+@on_sqlite
 def test_nothing_good_is_stored_of_nothing(send: Send) -> None:
     assert send() == {"accepted": 0, "duplicates": 0, "rejected": []}
     assert send("bad")["accepted"] == 0
 
 
+@on_sqlite
 def test_a_deleted_agent_is_still_counted(api: Api, send: Send) -> None:
     api("POST", "/agents", {"name": "Gone", "llm_provider": "ollama", "llm_model": "m"})
     assert api("DELETE", "/agents/gone").status_code == 200
@@ -230,6 +234,7 @@ def test_a_viewer_sees_what_is_theirs_and_what_is_nobodys(
     assert "theirs" not in viewer("GET", "/usage/events.csv").text
 
 
+@on_sqlite
 def test_a_clock_that_is_ahead_is_told_of(api: Api, send: Send) -> None:
     now = utcnow()
     ahead = {"slow": 4, "fast": 10, "broken": 25 * 60}
@@ -303,6 +308,7 @@ def test_a_late_event_lands_in_its_own_day(api: Api, send: Send) -> None:
     assert [(row["day"], row["calls"]) for row in rows] == [("2020-03-01", 1)]
 
 
+@on_sqlite
 def test_a_day_is_whole_whichever_way_it_is_named(api: Api, send: Send) -> None:
     for at in ("2026-03-28T22:59:59Z", "2026-03-28T23:00:00Z", "2026-03-29T21:59:59.9Z"):
         send(event(started_at=at))
@@ -319,6 +325,7 @@ def test_a_day_is_whole_whichever_way_it_is_named(api: Api, send: Send) -> None:
         assert events["total"] == 2
 
 
+@on_sqlite
 def test_rows_tell_everything_apart(api: Api, send: Send) -> None:
     send(
         event(task="triage", latency_ms=100, attempt=0, status="error", error_class="X"),
@@ -398,18 +405,21 @@ def test_pages_and_exports_agree(api: Api, send: Send) -> None:
     assert sum(Decimal(row["cost"]) for row in table[:-1]) == Decimal(total)
 
 
+@on_sqlite
 def test_a_session_reports_nothing(make_user: MakeUser, sign_in: SignIn) -> None:
     make_user("operator@example.com", "operator")
     answer = sign_in("operator@example.com")("POST", "/usage", {"events": [event()]})
     assert answer.status_code == 403
 
 
+@on_sqlite
 def test_usage_raises_no_rev(send: Send, rev: Callable[[], int]) -> None:
     before = rev()
     send(event())
     assert rev() == before
 
 
+@on_sqlite
 def test_what_cannot_be_stored_now_is_sent_away(app: Flask, http: FlaskClient) -> None:
     door = app.extensions["usage_intake"]
     door._patience = 0

@@ -1,4 +1,4 @@
-"""Sums: every view of a period has the same total, whenever it is asked and however they are made."""
+"""Every view of a period has the same total, whenever it is asked and however sums are made."""
 
 import random
 from collections import Counter
@@ -37,6 +37,9 @@ SPRING = datetime(2026, 3, 27, tzinfo=UTC)
 """Clocks change in Berlin and Lord Howe within the days after it; in Havana long before."""
 
 
+CALLED = (("openai", "gpt-4.1"), ("nobody", "m"), ("ollama", "m"))
+
+
 @pytest.fixture
 def context(app: Flask) -> Iterator[None]:
     with app.app_context():
@@ -53,9 +56,7 @@ def world(context: None, report: Report) -> list[dict[str, Any]]:
             began = start + timedelta(seconds=chance.randrange(hours * 3600))
             if chance.random() < 0.2:  # at the very edge of days and quarters
                 began = began.replace(minute=chance.choice((0, 30, 45)), second=0)
-            provider, model = chance.choice(
-                (("openai", "gpt-4.1"), ("nobody", "m"), ("ollama", "m"))
-            )
+            provider, model = chance.choice(CALLED)
             calls.append(
                 event(
                     began.isoformat(),
@@ -121,11 +122,7 @@ moments = st.one_of(
     st.none(),
     st.integers(0, 14 * 96).map(lambda n: SPRING + timedelta(seconds=n * QUARTER)),
     st.integers(0, 14).map(lambda n: SPRING + timedelta(days=n)),
-    st.datetimes(
-        datetime(2026, 3, 27),
-        datetime(2026, 4, 10),
-        timezones=st.just(UTC),
-    ),
+    st.integers(0, 14 * DAY * 10**6).map(lambda n: SPRING + timedelta(microseconds=n)),
     st.integers(-(3 * 96), 96).map(lambda n: TODAY + timedelta(seconds=n * QUARTER)),
 )
 
@@ -138,7 +135,7 @@ def test_every_view_of_a_period_has_the_same_total(
         assert close_days(utcnow() + timedelta(days=3)) > 0
     known = costs()
 
-    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=30, suppress_health_check=list(HealthCheck))
     @given(st.sampled_from(GROUPINGS), st.sampled_from(ZONES), moments, moments)
     def look(
         group_by: tuple[str, ...], zone: str, one: datetime | None, other: datetime | None
