@@ -30,6 +30,7 @@ from app.core.rest import paged
 from app.prices.rates import rates_of_step
 from app.prices.services import find_rates
 from app.providers.keys import EnvironmentKey
+from app.providers.models import BudgetState
 from app.push import clients
 from app.push.models import Client
 from app.transfer.history import visible_history
@@ -85,6 +86,7 @@ class Effective:
     body: str = ""
     """Row A8 as JSON, keys masked."""
     halt: "Halt | None" = None
+    budget_state: BudgetState = BudgetState.OK
 
 
 class Halt(NamedTuple):
@@ -112,6 +114,7 @@ def find_effective(agent: Agent) -> Effective:
         default=[] if is_own else [_node(s, n) for n, s in enumerate(resolved.steps)],
         body=_masked_body(resolved),
         halt=_halt(resolved.halted_by, agent),
+        budget_state=resolved.budget_state,
     )
 
 
@@ -161,7 +164,10 @@ def _node(step: LLMConfig, number: int) -> Node:
 def _why_passed_over(step: LLMConfig) -> str:
     if not step.enabled:
         return "The step is disabled."
-    return "" if step.provider.is_active else "Its provider is inactive."
+    if not step.provider.is_active:
+        return "Its provider is inactive."
+    spent = step.provider.budget_state == BudgetState.BLOCKED
+    return "Its provider's budget is spent." if spent else ""
 
 
 def _why_not_own(agent: Agent) -> str:

@@ -130,7 +130,7 @@ def test_an_inactive_agent_is_said_to_spend_and_offered_to_be_halted(
     do(create_user, "viewer@example.com", PASSWORD, Role.VIEWER)
     theirs = page_of(Console(app, "viewer@example.com", PASSWORD), analyst)
     assert "An operator can halt it to stop them." in theirs
-    for absent in ("Test every step", "Clone", "Back to here", "<h2>Clients</h2>", "/halt/"):
+    for absent in ("Test every step", "Clone", "Restore to change", "<h2>Clients</h2>", "/halt/"):
         assert absent not in theirs
 
 
