@@ -13,16 +13,18 @@ from app.admin.fields import (
     KeyField,
     LineField,
     ResourceForm,
+    WholeField,
     choices,
     key_payload,
 )
 from app.providers import services
 from app.providers.adapters import find_adapter
 from app.providers.models import Capability, Provider, ValidationStatus
-from app.providers.schemas import ProviderIn, ProviderPatch
+from app.providers.schemas import LONGEST_INTERVAL, ProviderIn, ProviderPatch
 
 STATES = [status.value for status in ValidationStatus]
-SHOWN_STEPS = 200
+ENTERED = ("name", "type", "check_interval", "check_call", "options", "is_active")
+SHOWN_STEPS = 100
 SHOWN = 40
 
 
@@ -34,6 +36,8 @@ class ProviderForm(ResourceForm):
     base_url = LineField("Base URL", render_kw={"inputmode": "url", "spellcheck": "false"})
     api_key = KeyField("API key")
     clear_api_key = BooleanField("Clear the stored key")
+    check_interval = WholeField("Seconds between checks", low=0, high=LONGEST_INTERVAL)
+    check_call = BooleanField("A check also makes one call of one token")
     options = JsonField("Options", render_kw={"rows": 4, "spellcheck": "false"})
     is_active = BooleanField("Active", default=True)
 
@@ -41,7 +45,7 @@ class ProviderForm(ResourceForm):
     """What the edited row is; speech providers have types of their own."""
 
     def payload(self) -> dict[str, Any]:
-        fields = {name: self[name].data for name in ("name", "type", "options", "is_active")}
+        fields = {name: self[name].data for name in ENTERED}
         # An empty base URL means the type's usual one.
         base_url = self.base_url.data or usual_base_url(self.type.data, self.capability)
         return fields | ({"base_url": base_url} if base_url else {}) | key_payload(self)
@@ -72,6 +76,8 @@ class ProviderView(ResourceView):
         "capability",
         "options",
         "is_active",
+        "check_interval",
+        "check_call",
         "last_error",
         "last_checked_at",
     )

@@ -25,6 +25,7 @@ from tests.support.console import Console
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
 PASSWORD = "another horse battery"
+OPENAI = {"name": "openai", "type": "openai", "api_key": "sk"}
 People = Callable[[Role], Console]
 
 
@@ -302,3 +303,17 @@ def test_providers_are_listed_by_state(app: Flask, console: Console) -> None:
     assert "waiting" in console.get("/admin/provider/?status=pending").text
     assert rows_of(console.get("/admin/provider/?status=error").text) == []
     assert "waiting" in console.get("/admin/provider/?status=nonsense").text
+
+
+def test_a_provider_s_checks_are_set_in_its_form(app: Flask, console: Console) -> None:
+    with app.app_context():
+        path = f"/admin/provider/edit/?id={providers.create_provider(OPENAI).id}"
+    page = unescape(console.save(path, check_interval="5").text)
+    assert "0, or from 10 to 86400." in page
+    page = unescape(console.save(path, check_call="y").text)
+    assert "Name the model to call in options.check_model." in page
+    console.save(path, check_interval="60", check_call="y", options='{"check_model": "m"}')
+    details = console.get(path.replace("edit", "details")).text
+    assert "every 60 s, with one call of one token" in details
+    console.save(path, check_interval="0", check_call=None)
+    assert "when it is saved or somebody asks" in console.get(path.replace("edit", "details")).text
