@@ -39,7 +39,8 @@ class SearchView(Gate, BaseView):
         for item in self.admin.menu():
             pages = item.get_children() if item.is_category() else [item]
             for page in pages:
-                if page.is_accessible() and text.strip().lower() in page.name.lower():
+                stands = page.is_accessible() and page.is_visible()
+                if stands and text.strip().lower() in page.name.lower():
                     group = item.name if item.is_category() else ""
                     url = page.get_url() or ""
                     yield {"kind": "page", "name": page.name, "detail": group, "url": url}
