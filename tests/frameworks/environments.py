@@ -14,27 +14,27 @@ HERE = Path(__file__).resolve().parent
 HOME = HERE.parents[1] / ".venv" / "frameworks"
 
 
-def python_of(name: str) -> Path:
+def python_of(name: str, folder: Path = HERE) -> Path:
     """The interpreter of the environment that `<name>.txt` describes; it is made if need be."""
-    requirements = HERE / f"{name}.txt"
+    requirements = folder / f"{name}.txt"
     digest = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    folder = HOME / f"{name}-{digest}"
+    home = HOME / f"{name}-{digest}"
     HOME.mkdir(parents=True, exist_ok=True)
     with (HOME / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # of several test processes one makes it
-        if not (folder / "complete").exists():
+        if not (home / "complete").exists():
             _remove_older(name)
-            _make(folder, requirements)
-    return folder / "bin" / "python"
+            _make(home, requirements)
+    return home / "bin" / "python"
 
 
-def _make(folder: Path, requirements: Path) -> None:
+def _make(home: Path, requirements: Path) -> None:
     run = {"check": True, "stdin": subprocess.DEVNULL}
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], **run)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], **run)
     options = ["-qq", "--disable-pip-version-check", "--no-input", "--require-hashes"]
-    pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install"]
+    pip = [sys.executable, "-m", "pip", "--python", home / "bin" / "python", "install"]
     subprocess.run([*pip, *options, "--requirement", requirements], **run)
-    (folder / "complete").touch()
+    (home / "complete").touch()
 
 
 def _remove_older(name: str) -> None:
