@@ -22,6 +22,7 @@ from app.core.db import Base, db
 from app.core.http import Outbound
 from app.core.jobs import REV_CHANNEL
 from app.core.redis import connect
+from app.health import services as health
 from app.webhooks.delivery import deliver_due
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ADMIN_TOKEN, close_app, make_app
 from tests.support.loopback_provider import LoopbackProvider
@@ -165,12 +166,12 @@ def webhooks(world: World) -> Iterator[str]:
     http = world.app.test_client()
     with LoopbackProvider() as receiver:
         receiver.answer_json({"you": "sent it"})
-        world.app.extensions["outbound"] = Outbound([receiver.address], deadline=5)
+        world.app.extensions["outbound"] = Outbound([receiver.address], deadline=60)
         moved = {"url": f"http://{receiver.address}/hook"}
         http.patch("/api/webhooks/1", json=moved, headers=BEARER)
         http.post("/api/agents/on-step/halt", json={"reason": "a test"}, headers=BEARER)
         with world.app.app_context():
-            assert deliver_due(1) == 1
+            assert deliver_due(1) == 3, "two providers that are down, and the halt"
         yield str([(it.headers, it.body) for it in receiver.requests])
     for path in ("/api/webhooks", "/api/webhooks/1", "/api/webhooks/1/deliveries"):
         yield world.get(path, ADMIN_TOKEN)
@@ -274,7 +275,7 @@ def provoke_errors(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def call_an_echo(world: World) -> None:
-    """Tests of agents at an endpoint that quotes every key it is sent in its errors."""
+    """Checks and tests at an endpoint that quotes every key it is sent in its errors."""
     http = world.app.test_client()
     with LoopbackProvider() as echo:
         echo.answer_echo()
@@ -285,7 +286,12 @@ def call_an_echo(world: World) -> None:
         openai = {"name": "echo", "type": "openai", "base_url": echo.openai_url}
         mistral = {"name": "echo-mistral", "type": "mistral", "base_url": echo.openai_url}
         for provider in (openai | {"api_key": PROVIDER_KEY}, mistral):
-            assert http.post("/api/providers", json=provider, headers=BEARER).status_code == 201
+            made = http.post("/api/providers", json=provider, headers=BEARER).json
+            with world.app.app_context():
+                assert health.run_check(made["id"])
+            told = http.get(f"/api/providers/{made['id']}", headers=BEARER).text
+            assert "It says" in told
+            world.errors.append(told)
         for slug, step in (
             ("on-provider", {"provider": "echo"}),
             ("on-step", {"provider": "echo", "api_key": STEP_KEY}),

@@ -106,8 +106,7 @@ def make_call(
         except (KeyError, IndexError, TypeError, AttributeError):
             reason = "The answer is not what was asked for: is the base URL right?"
     if reason is not None:
-        words = clean(find_words(answer.json), target.key, WORDS_LIMIT)
-        error = f"{reason} It says: {words}" if words else reason
+        error = quote_words(target, answer, reason)
         return CallResult(False, answer.status, latency_ms, error=error)
     return CallResult(
         True,
@@ -134,7 +133,7 @@ def list_models(
     if answer.is_cut and answer.status == 200 and _A_MODEL.match(answer.body):
         return ProbeResult(True, 200, note=LONG_LIST)
     if reason := reason_of(target, answer):
-        return ProbeResult(False, answer.status, error=reason)
+        return ProbeResult(False, answer.status, error=quote_words(target, answer, reason))
     try:
         found = [name for name in names(answer.json) if _is_storable(name)]
     except (KeyError, TypeError, AttributeError):
@@ -158,6 +157,12 @@ def reason_of(target: Target, answer: Answer) -> str | None:
     if status >= 500:
         return f"The provider itself is failing (HTTP {status})."
     return f"The provider refused the request (HTTP {status})."
+
+
+def quote_words(target: Target, answer: Answer, reason: str) -> str:
+    """The reason, with what the provider itself says to it."""
+    words = clean(find_words(answer.json), target.key, WORDS_LIMIT)
+    return f"{reason} It says: {words}" if words else reason
 
 
 def _is_storable(name: Any) -> bool:

@@ -1,7 +1,7 @@
 """Everybody who speaks OpenAI's wire: one row a type."""
 
 from app.core.http import Outbound
-from app.providers.adapters.base import Adapter, ProbeResult, Target, reason_of
+from app.providers.adapters.base import Adapter, ProbeResult, Target, quote_words, reason_of
 from app.providers.adapters.openai import OpenAIAdapter, bearer
 
 
@@ -10,8 +10,9 @@ class OpenRouterAdapter(OpenAIAdapter):
 
     def probe(self, target: Target, http: Outbound) -> ProbeResult:
         answer = http.get_json(target.url("/key"), bearer(target))
-        reason = reason_of(target, answer)
-        return ProbeResult(reason is None, answer.status, error=reason)
+        if reason := reason_of(target, answer):
+            return ProbeResult(False, answer.status, error=quote_words(target, answer, reason))
+        return ProbeResult(True, answer.status)
 
 
 COMPATIBLE: tuple[Adapter, ...] = (

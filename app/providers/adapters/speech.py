@@ -10,7 +10,14 @@ from urllib3.filepost import encode_multipart_formdata
 
 from app.core.handshake import open_websocket
 from app.core.http import Answer, Outbound, parsed
-from app.providers.adapters.base import Adapter, ProbeResult, Target, make_call, reason_of
+from app.providers.adapters.base import (
+    Adapter,
+    ProbeResult,
+    Target,
+    make_call,
+    quote_words,
+    reason_of,
+)
 from app.providers.adapters.calls import CallResult, Reply, path_of, pick
 from app.providers.adapters.openai import OpenAIAdapter, bearer
 from app.providers.adapters.settings import Kind, SettingField
@@ -101,7 +108,8 @@ class OpenAITranscriptionAdapter(OpenAIAdapter):
 def _reachable(target: Target, answer: Answer) -> ProbeResult:
     """For endpoints without a free list: that something of the kind is there will do."""
     reason = None if answer.status in THERE else reason_of(target, answer)
-    return ProbeResult(reason is None, answer.status, error=reason)
+    error = quote_words(target, answer, reason) if reason else None
+    return ProbeResult(reason is None, answer.status, error=error)
 
 
 def _async_headers(target: Target) -> dict[str, str]:

@@ -66,7 +66,7 @@ def test_a_bad_check_says_why_and_keeps_the_models(
 
     provider = read(provider_id)
     assert provider.validation_status is ERROR
-    assert provider.last_error == "The key was refused (HTTP 401)."
+    assert provider.last_error == "The key was refused (HTTP 401). It says: told to"
     assert provider.models == endpoint.models
     newest, oldest = db.session.scalars(results.checks_query(provider_id)).all()
     assert (newest.status, newest.http_status, newest.model_count) == (ERROR, 401, None)
@@ -165,7 +165,7 @@ def test_a_save_during_a_check_voids_its_result(
     assert provider.last_checked_at is None
     assert db.session.scalars(results.checks_query(provider_id)).all() == []
     services.run_check(provider_id)
-    assert read(provider_id).last_error == "The key was refused (HTTP 401)."
+    assert read(provider_id).last_error == "The key was refused (HTTP 401). It says: wrong key"
 
 
 def test_a_provider_deleted_during_its_check_is_no_error(make: Callable[..., int]) -> None:
