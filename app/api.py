@@ -63,6 +63,7 @@ def init_app(app: Flask) -> None:
     from app.agents.api import blueprint as agents
     from app.agents.chain_api import blueprint as chain
     from app.agents.halt_api import blueprint as halt
+    from app.agents.price_fill_api import blueprint as price_fill
     from app.health.api import blueprint as health
     from app.prices.api import blueprint as prices
     from app.probes import blueprint as probes
@@ -92,6 +93,7 @@ def init_app(app: Flask) -> None:
         providers,
         health,
         prices,
+        price_fill,
         budgets,
         tasks,
         usage,

@@ -104,7 +104,7 @@ class PriceBook:
         who = self.find_provider(provider) if isinstance(provider, str) else provider
         if who is None:
             return own
-        entry = self._find_entry(who, model, at, service_tier, processing)
+        entry = self.find_entry(who, model, at, service_tier, processing)
         listed = find_listed(who.listed_as, model) if who.listed_as else None
         moment = listed.moment(at) if listed else None
         key = (who, model, own, service_tier, processing, entry and entry.id, moment)
@@ -120,14 +120,15 @@ class PriceBook:
             self._known[key] = merged(sources)
         return self._known[key]
 
-    def _find_entry(
+    def find_entry(
         self,
         who: ProviderRef,
         model: str,
         at: datetime,
-        service_tier: str | None,
-        processing: str | None,
+        service_tier: str | None = None,
+        processing: str | None = None,
     ) -> Entry | None:
+        """The row of the price table that says what a call costs, if one does."""
         key = (who, model, service_tier, processing)
         if key not in self._concerning:
             tiers = frozenset(filter(None, (service_tier, processing)))

@@ -56,6 +56,11 @@ class Listed:
     is_own: bool
     """Sold by this provider itself; of another one's models only the standard price is known."""
 
+    @property
+    def is_by_the_hour(self) -> bool:
+        """Whether it costs more at some times of the day than at others."""
+        return self.grain is MINUTE
+
     def moment(self, at: datetime) -> datetime | None:
         """``at`` as far as the price depends on it: calls of one moment cost the same."""
         return None if self.grain is None else at.astimezone(UTC).replace(**self.grain)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 
 from app.core.clock import utcnow
+from app.prices.catalogue import find_listed
 from app.prices.cost import Source, Usage, cost
 from app.prices.services import find_rates, price_book
 from tests.conftest import Api
@@ -239,3 +240,40 @@ def test_the_book_is_read_anew_only_after_a_change(app: Flask, api: Api) -> None
     assert api("POST", "/prices", ROW).status_code == 201
     with app.app_context():
         assert price_book() is not book
+
+
+def test_the_table_is_filled_from_the_catalogue_where_somebody_says_so(
+    api: Api, charge: Charge
+) -> None:
+    for number, (provider, model) in enumerate(
+        [
+            ("openai", "gpt-4.1"),
+            ("openai", NEVER_LISTED),
+            ("deepseek", "deepseek-v4-pro"),
+            ("google", "gemini-2.5-pro"),
+        ]
+    ):
+        agent = {"name": f"A{number}", "llm_provider": provider, "llm_model": model}
+        assert api("POST", "/agents", agent).status_code == 201
+    row = {"provider": "openai", "model": "gpt-4.1", "input_per_1m": "5"}
+    assert api("POST", "/prices", row).status_code == 201
+    seen = api("POST", "/prices/fill", {}).json
+    outcomes = {price["model"]: price["outcome"] for price in seen["prices"]}
+    assert outcomes == {
+        "gpt-4.1": "change",
+        NEVER_LISTED: "not_listed",
+        "deepseek-v4-pro": "by_the_hour",
+        "gemini-2.5-pro": "add",
+    }
+    assert api("GET", "/prices").json["total"] == 1
+    taken = {"dry_run": False, "models": ["gpt-4.1", "gemini-2.5-pro"]}
+    assert api("POST", "/prices/fill", taken).json["total"] == 2
+    again = api("POST", "/prices/fill", {}).json
+    now = {price["model"]: price["outcome"] for price in again["prices"]}
+    assert now == outcomes | {"gpt-4.1": "same", "gemini-2.5-pro": "same"}
+    (listed,) = api("GET", "/prices?model=gemini-2.5-pro").json["prices"]
+    assert listed["tiers"][0]["above"] == 200_000
+    counts = {"input_tokens": 300_000, "output_tokens": 1000}
+    ours = charge(provider="google", model="gemini-2.5-pro", **counts)
+    other = find_listed("google", "gemini-2.5-pro")
+    assert ours == (Source.TABLE, cost(Usage(**counts), other.rates(utcnow())))
