@@ -27,7 +27,7 @@ def check(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Check]:
     """``check(True)``: check a provider that is well; the types announced so far."""
     monkeypatch.setattr(app.extensions["publisher"], "nudge", lambda *_: None)
     with app.app_context(), LoopbackProvider() as endpoint:
-        app.extensions["outbound"] = Outbound([endpoint.address], deadline=5)
+        app.extensions["outbound"] = Outbound([endpoint.address], deadline=60)
         create_webhook({"name": "all", "url": "https://hooks.example.com"})
         body = {"name": "loop", "type": "openai", "base_url": endpoint.openai_url, "api_key": "k"}
         provider_id = create_provider(body).id
