@@ -5,7 +5,8 @@ from typing import Any
 from app.accounts.gate import Permission, requires
 from app.core.rest import MAX_ID, Blueprint, PageArgs, paged
 from app.health import results, services
-from app.health.schemas import CheckList
+from app.health.schemas import CheckList, HealthOut
+from app.health.summary import summarise
 from app.providers.schemas import ProviderOut
 from app.providers.services import get_provider
 
@@ -30,3 +31,11 @@ def list_checks(args: dict[str, Any], provider_id: int) -> dict[str, Any]:
     get_provider(provider_id)
     checks, total = paged(results.checks_query(provider_id), args)
     return {"checks": checks, "total": total}
+
+
+@blueprint.route(f"/providers/{ID}/health")
+@requires(Permission.READ)
+@blueprint.response(200, HealthOut)
+def get_health(provider_id: int) -> Any:
+    """Uptime and latency of the last day and week, and the last error."""
+    return summarise(get_provider(provider_id))

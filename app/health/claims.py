@@ -22,6 +22,7 @@ from app.health.states import SETTLED, Event, next_status, settle
 from app.providers.adapters import Adapter, Target, get_adapter
 from app.providers.keys import environment_key
 from app.providers.models import Provider, ValidationStatus
+from app.providers.services import CHECK_MODEL
 
 CLAIM_MARGIN = timedelta(seconds=20)
 """How much longer than the deadline of its request a check may take before it counts as dead."""
@@ -48,6 +49,8 @@ class Claim:
     target: Target
     hindrance: str | None = None
     """Why there is nothing to probe."""
+    call_model: str | None = None
+    """The model to call once, where the provider's listing its models is not to be enough."""
 
 
 def claim_due(now: datetime, limit: int, only: Collection[int] | None = None) -> list[Claim]:
@@ -95,7 +98,8 @@ def _claim(provider: Provider, now: datetime) -> Claim | None:
     provider.check_attempts += 1
     provider.check_lease_until = now + timedelta(seconds=outbound().deadline) + CLAIM_MARGIN
     target = Target(provider.base_url, key, dict(provider.options))
-    return Claim(provider.id, provider.check_id, now, adapter, target, hindrance)
+    call_model = provider.options[CHECK_MODEL] if provider.check_call else None
+    return Claim(provider.id, provider.check_id, now, adapter, target, hindrance, call_model)
 
 
 def bring_forward() -> None:

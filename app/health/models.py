@@ -23,6 +23,8 @@ class ProviderCheck(Base):
     status: Mapped[ValidationStatus] = mapped_column(text_enum(ValidationStatus))
     http_status: Mapped[int | None] = mapped_column(default=None)
     error: Mapped[str | None] = mapped_column(sa.String(500), default=None)
+    note: Mapped[str | None] = mapped_column(sa.String(500), default=None)
+    """What is worth knowing although all is well."""
     model_count: Mapped[int | None] = mapped_column(default=None)
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 
 from app.core.clock import utcnow
 from app.core.db import db
@@ -23,6 +24,8 @@ AHEAD = 2
 """For each check that runs, so many are claimed: the next begins as soon as one has ended."""
 GATHER = 0.1
 """Seconds in which results are collected for one transaction."""
+
+SHORTEST_CALL = 1.0  # seconds
 
 log = logging.getLogger(__name__)
 
@@ -93,4 +96,14 @@ def probe(claim: Claim, http: Outbound) -> Finding:
 def _look(claim: Claim, http: Outbound) -> ProbeResult:
     if claim.hindrance:
         return ProbeResult(False, error=claim.hindrance)
-    return claim.adapter.probe(claim.target, http)
+    began = time.perf_counter()
+    listed = claim.adapter.probe(claim.target, http)
+    if not listed.ok or claim.call_model is None:
+        return listed
+    # The deadline is the whole check's.
+    left = max(http.deadline - (time.perf_counter() - began), SHORTEST_CALL)
+    call = claim.adapter.call(claim.target, claim.call_model, {}, http.within(left))
+    if call.ok:
+        return listed
+    error = f"It answers, but a call of {claim.call_model} fails: {call.error}"
+    return replace(listed, ok=False, http_status=call.http_status, error=error)

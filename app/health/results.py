@@ -61,7 +61,7 @@ def _record_together(findings: Sequence[Finding]) -> int:
     rows = db.session.scalars(query.execution_options(populate_existing=True))
     providers = {provider.id: provider for provider in rows}
     told = sa.select(ProviderAlert).where(ProviderAlert.provider_id.in_(ids))
-    held = db.session.scalars(told).all()  # noqa: F841  alerts.py finds them in the session
+    were_down = {alert.provider_id: alert for alert in db.session.scalars(told)}
     counted = 0
     for finding in findings:
         provider = providers.get(finding.claim.provider_id)
@@ -70,6 +70,8 @@ def _record_together(findings: Sequence[Finding]) -> int:
             log.info("provider %s: result of a void check ignored", finding.claim.provider_id)
             continue
         _apply(provider, finding)
+        if not finding.result.ok or provider.id in were_down:
+            alerts.on_checked(provider, interval_of(provider), utcnow())
         counted += 1
     commit()
     return counted
@@ -89,7 +91,6 @@ def _apply(provider: Provider, finding: Finding) -> None:
     provider.check_id = provider.check_lease_until = None
     provider.check_attempts = 0
     settle(provider, provider.validation_status)
-    alerts.on_checked(provider, interval_of(provider), now)
     if last is None or last.replace(minute=0, second=0, microsecond=0) + HOUR <= now:
         prune(provider.id)
 
@@ -131,5 +132,6 @@ def _row(provider: Provider, finding: Finding) -> ProviderCheck:
         status=provider.validation_status,
         http_status=finding.result.http_status,
         error=provider.last_error,
+        note=finding.result.note,
         model_count=None if models is None else len(models),
     )

@@ -15,6 +15,9 @@ from app.providers.keys import environment_key
 from app.providers.models import Capability, Provider, ValidationStatus
 
 CHECK_JOB = "health.check"
+CHECK_MODEL = "check_model"
+"""The option that names the model a check calls, where ``check_call`` has it make a call."""
+MODEL_LIMIT = 256
 REACHED_BY = ("type", "capability", "base_url", "options", "is_active")
 """After a change of any of these, or of the key, the last check says nothing any more."""
 
@@ -87,6 +90,7 @@ def add_provider(data: dict[str, Any]) -> Provider:
         check_interval=data.get("check_interval"),
         check_call=data.get("check_call", False),
     )
+    _check_call_model(provider)
     if data.get("api_key"):
         provider.set_api_key(Secret(data["api_key"]))
     db.session.add(provider)
@@ -127,6 +131,7 @@ def change_provider(provider: Provider, data: dict[str, Any]) -> None:
     changed = {name: value for name, value in sent.items() if getattr(provider, name) != value}
     for name, value in changed.items():
         setattr(provider, name, value)
+    _check_call_model(provider)
     if "api_key" in data:
         provider.set_api_key(Secret(data["api_key"]) if data["api_key"] else None)
     if "api_key" in data or any(name in changed for name in REACHED_BY):
@@ -193,3 +198,11 @@ def schedule_check(provider: Provider) -> None:
     provider.check_attempts = 0
     provider.next_check_at = None
     nudge_after_commit(db.session(), CHECK_JOB, provider.id)
+
+
+def _check_call_model(provider: Provider) -> None:
+    """A call costs something: which model it is, is never guessed. Raises Invalid."""
+    model = provider.options.get(CHECK_MODEL)
+    named = isinstance(model, str) and 0 < len(model) <= MODEL_LIMIT
+    if provider.check_call and not named:
+        raise Invalid.field("check_call", f"Name the model to call in options.{CHECK_MODEL}.")

@@ -19,10 +19,12 @@ def upgrade() -> None:
         sa.Column("next_check_at", types.UtcDateTime(), nullable=True),
     ):
         op.add_column("providers", column)
+    op.add_column("provider_checks", sa.Column("note", sa.String(length=500), nullable=True))
     # Whoever has been checked goes on being checked, from now on in slots.
     op.execute("UPDATE providers SET next_check_at = last_checked_at WHERE is_active")
 
 
 def downgrade() -> None:
+    op.drop_column("provider_checks", "note")
     for name in ("next_check_at", "check_attempts", "check_call", "check_interval"):
         op.drop_column("providers", name)

@@ -1,5 +1,6 @@
 """Checks of providers, on both databases, against a provider on the loopback."""
 
+import json
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,7 +18,7 @@ from app.core.http import Outbound
 from app.health import claims, results, services
 from app.health.models import ProviderCheck
 from app.health.prober import Prober
-from app.providers.adapters import ProbeResult
+from app.providers.adapters import CallResult, ProbeResult
 from app.providers.models import Provider
 from app.providers.services import delete_provider, update_provider
 from tests.integration.health.conftest import (
@@ -145,6 +146,42 @@ def test_no_connection_is_held_while_the_provider_takes_its_time(
     endpoint.release()
     thread.join(10)
     assert read(provider_id).validation_status is CONNECTED
+
+
+def test_a_call_is_made_where_it_is_asked_for(
+    make: Callable[..., int], endpoint: LoopbackProvider
+) -> None:
+    options = {"check_model": "loop-small"}
+    provider_id = make(check_call=True, options=options)
+
+    assert services.run_check(provider_id)
+
+    assert read(provider_id).validation_status is CONNECTED
+    assert [request.method for request in endpoint.requests] == ["GET", "POST"]
+    assert json.loads(endpoint.requests[1].body)["model"] == "loop-small"
+    update_provider(provider_id, {"options": {"check_model": "not there"}, "check_call": False})
+    services.run_check(provider_id)
+    assert len(endpoint.requests) == 3, "the list alone, which is free"
+
+
+def test_a_call_that_fails_is_an_error_beside_the_models(
+    make: Callable[..., int],
+    endpoint: LoopbackProvider,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: Any) -> CallResult:
+        return CallResult(False, 404, error="No such model.")
+
+    monkeypatch.setattr("app.providers.adapters.openai.OpenAIAdapter.call", refuse)
+    provider_id = make(check_call=True, options={"check_model": "gone"})
+
+    services.run_check(provider_id)
+
+    provider = read(provider_id)
+    assert provider.last_error == "It answers, but a call of gone fails: No such model."
+    assert provider.models == endpoint.models
+    check = db.session.scalars(results.checks_query(provider_id)).one()
+    assert (check.status, check.http_status, check.model_count) == (ERROR, 404, 2)
 
 
 def test_a_save_during_a_check_voids_its_result(
@@ -282,9 +319,9 @@ def test_a_stopped_prober_ends_what_it_began_and_begins_nothing(
     thread = threading.Thread(target=_run_prober, args=(app, prober))
     thread.start()
     endpoint.wait_for_requests(1)
-    second = make("second")
     prober.stop()
-    prober.run()
+    second = make("second")
+    assert prober.run() == 0
     endpoint.release()
     thread.join(20)
 

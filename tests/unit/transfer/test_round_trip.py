@@ -54,7 +54,6 @@ provider_items = st.fixed_dictionaries(
         "options": free_form,
         "is_active": st.booleans(),
         "check_interval": st.none() | st.just(0) | st.integers(10, 86_400),
-        "check_call": st.booleans(),
         "api_key": keys,
     }
 )
