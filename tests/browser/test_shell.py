@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Locator, Page, StorageState, WebSocketR
 from tests.browser.conftest import PROVIDER_KEY, Stack, guarded_page
 from tests.conftest import ADMIN_TOKEN
 from tests.support.showcase import Showcase
+from tests.support.sockets import Listener
 
 MANY_TABS = 80
 
@@ -148,6 +149,35 @@ def test_what_somebody_else_changes_appears_and_so_does_what_a_broken_socket_mis
     expect(live).to_have_text("live", timeout=20_000)
     api.call("DELETE", "/agents/came-meanwhile")
     expect(row).to_have_count(0)
+
+
+def test_an_open_form_says_that_somebody_else_has_saved(admin: Page, api: Showcase) -> None:
+    api.call("POST", "/agents", {"name": "Edited Twice"})
+    admin.goto("/admin/agent/?search=edited-twice")
+    admin.get_by_role("link", name="Edit Edited Twice").click()
+    expect(admin.locator("#live-state")).to_have_text("live")
+    admin.get_by_label("Description").fill("mine")
+    notice = admin.get_by_text("Somebody else has saved this agent meanwhile")
+    expect(notice).to_be_hidden()
+    api.call("PATCH", "/agents/edited-twice", {"name": "Edited Thrice"})
+    expect(notice).to_be_visible(timeout=20_000)
+    expect(admin.get_by_label("Description")).to_have_value("mine")
+
+
+def test_a_client_stands_in_the_list_as_soon_as_it_has_said_hello(
+    admin: Page, stack: Stack, api: Showcase, stays: None
+) -> None:
+    rev = api.call("GET", "/sync?since=0")["rev"]
+    epoch = api.call("GET", "/sync?since=0")["epoch"]
+    admin.goto("/admin/client/")
+    admin.evaluate("window.stayed = true")
+    with Listener(stack.url, ADMIN_TOKEN) as client:
+        hello = {"client_id": "seen-live", "sdk": "test/1", "epoch": epoch, "applied_rev": rev}
+        client.say({"hello": hello})
+        row = admin.locator("tr", has_text="seen-live")
+        expect(row).to_contain_text("up to date", timeout=20_000)
+        expect(row).to_contain_text("ADMIN_TOKEN token")
+    expect(row).to_contain_text("gone", timeout=20_000)
 
 
 def test_a_change_is_taken_back_from_the_history_after_a_question(

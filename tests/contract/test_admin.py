@@ -5,6 +5,7 @@ The rows of Flask-Admin's known faults, each held shut.
 
 import re
 from collections.abc import Callable, Iterator
+from html import unescape
 from typing import Any
 
 import pytest
@@ -217,6 +218,23 @@ def test_a_role_sees_and_does_exactly_what_is_its(
         assert refused is not allowed, f"{role} {method} {url}: {answer.status_code}"
     with app.app_context():
         assert read_state().rev == rev
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
+def test_nothing_is_offered_that_would_be_refused(
+    role: Role, sign_in: SignIn, ids: dict[str, int]
+) -> None:
+    session = sign_in(role)
+    needs = {path.partition("?")[0]: need for path, need in {**PAGES, **FILES}.items()}
+    posts = {path.partition("?")[0]: need for path, need in POSTS.items()}
+    for path in (path for path, need in PAGES.items() if need in OF_ROLE[role]):
+        page = unescape(session.get(path.format(**ids)).text)
+        forms = re.findall(r'<form[^>]* method="post"[^>]* action="(/admin[^"?]*)', page)
+        forms += re.findall(r' formaction="(/admin[^"?]*)', page)
+        links = re.findall(r' href="(/admin/[^"?]*)', page)
+        offered = {(it, posts[it]) for it in forms} | {(it, needs.get(it, READ)) for it in links}
+        refused = {it for it, need in offered if need not in OF_ROLE[role]}
+        assert not refused, f"{role} {path}"
 
 
 def test_every_admin_route_is_in_the_tables_above(app: Flask) -> None:

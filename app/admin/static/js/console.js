@@ -12,6 +12,7 @@ import { startRedButton } from "./red_button.js";
 import { startRegions } from "./regions.js";
 import { startSelection } from "./selection.js";
 import { startSocket } from "./socket.js";
+import { startStaleness } from "./stale.js";
 import { startTimes } from "./times.js";
 import { startToasts } from "./toasts.js";
 
@@ -38,6 +39,7 @@ startBaseUrl();
 startSelection();
 startLive();
 startRegions();
+startStaleness();
 startRedButton();
 startSocket(); // once every part has said what it listens to
 document.querySelector("[aria-invalid]")?.focus(); // the first field that was refused
