@@ -1,65 +1,37 @@
 """Admin: agents, each with its chain edited inline and saved in one transaction."""
 
-from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from flask import Response, flash, g, jsonify, redirect, request
+from flask import Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
 from flask_admin.model.template import macro
-from marshmallow import ValidationError, fields, validate
-from wtforms import BooleanField, FieldList, Form, FormField
+from marshmallow import fields, validate
+from wtforms import BooleanField, FieldList, FormField
 from wtforms.fields.choices import SelectChoice
-from wtforms.validators import InputRequired
 
 from app.accounts.services import list_users
-from app.admin.base import Permission, ResourceView, expose, load
+from app.admin.base import Permission, expose
 from app.admin.fields import (
-    UNREAD,
     ChoiceField,
     IdField,
     JsonField,
-    KeyField,
     LineField,
     ProseField,
-    RealField,
     ResourceForm,
-    WholeField,
     choices,
-    key_payload,
-    show_errors,
 )
-from app.admin.gate import may
-from app.agents import bulk, halt, services
-from app.agents.chain_schemas import LLMConfigFields, LLMConfigItem
+from app.agents import halt, services
+from app.agents.bulk_admin import BulkView
+from app.agents.chain_schemas import LLMConfigItem
 from app.agents.halt_admin import ask_and_halt, halt_state
 from app.agents.models import Agent
 from app.agents.schemas import AgentIn, AgentPatch
+from app.agents.step_admin import StepFields, providers
 from app.core.errors import NotFound
-from app.providers.models import Provider
-from app.providers.services import list_providers
 
 MAX_STEPS = 20
-CHOOSE = "Choose some agents first."
-STEP_FIELDS = ("provider_id", "model_name", "endpoint", "timeout", "temperature", "top_p")
 AGENT_FIELDS = ("agent_id", "name", "description", "system_prompt", "user_prompt", "owner_id")
-
-
-Result = TypeVar("Result")
-
-
-def providers() -> list[Provider]:
-    """The providers that a step may name, read once a request."""
-    if "llm_providers" not in g:
-        g.llm_providers = list_providers()
-    found: list[Provider] = g.llm_providers
-    return found
-
-
-def provider_choices() -> list[SelectChoice]:
-    """What a step's select offers."""
-    named = ((p.id, p.name if p.is_active else f"{p.name} (inactive)") for p in providers())
-    return choices([("", "Choose a provider"), *named])
 
 
 def _owner_choices() -> list[SelectChoice]:
@@ -67,22 +39,10 @@ def _owner_choices() -> list[SelectChoice]:
     return choices([("", "Nobody: everyone may see it"), *people])
 
 
-class StepForm(Form):
-    """One step of a chain."""
+class StepForm(StepFields):
+    """One step within an agent's form."""
 
     id = IdField()
-    provider_id = ChoiceField(
-        "Provider", choices=provider_choices, validators=[InputRequired("Choose a provider.")]
-    )
-    model_name = LineField("Model", required=True, render_kw={"spellcheck": "false"})
-    temperature = RealField("Temperature", low=0, high=2, default=0.7)
-    top_p = RealField("Top p", low=0, high=1)
-    max_tokens = WholeField("Max tokens", low=1, high=128_000)
-    timeout = WholeField("Timeout (s)", low=1, high=300, default=30)
-    endpoint = LineField("Own endpoint", render_kw={"inputmode": "url", "spellcheck": "false"})
-    api_key = KeyField("Own API key")
-    clear_api_key = BooleanField("Clear this step's own key")
-    enabled = BooleanField("Enabled", default=True)
 
     def is_blank(self) -> bool:
         """A row that was added and left empty asks for nothing."""
@@ -90,25 +50,7 @@ class StepForm(Form):
 
     def payload(self) -> dict[str, Any]:
         """The step as an item of A10's PUT."""
-        names = ("id", *STEP_FIELDS, "max_tokens", "enabled")
-        return {name: self[name].data for name in names} | key_payload(self)
-
-
-class SetModelForm(ResourceForm):
-    """A model for many agents; what is left empty stays as each of them has it."""
-
-    provider_id = ChoiceField(
-        "Provider", choices=provider_choices, validators=[InputRequired("Choose a provider.")]
-    )
-    model_name = LineField("Model", required=True, render_kw={"spellcheck": "false"})
-    temperature = RealField("Temperature", low=0, high=2)
-    top_p = RealField("Top p", low=0, high=1)
-    max_tokens = WholeField("Max tokens", low=1, high=128_000)
-    timeout = WholeField("Timeout (s)", low=1, high=300)
-
-    def payload(self) -> dict[str, Any]:
-        names = ("provider_id", *bulk.PARAMETERS)
-        return {name: self[name].data for name in names if self[name].data is not None}
+        return super().payload() | {"id": self.id.data}
 
 
 class AgentForm(ResourceForm):
@@ -155,7 +97,7 @@ class AgentFormPatch(AgentPatch):
     llm_configs = _chain()
 
 
-class AgentView(ResourceView):
+class AgentView(BulkView):
     """Agents: list, form, details."""
 
     noun = "Agent"
@@ -165,10 +107,9 @@ class AgentView(ResourceView):
     create_schema = AgentFormIn
     update_schema = AgentFormPatch
     needed_by = {  # noqa: RUF012
-        **ResourceView.needed_by,
+        **BulkView.needed_by,
         "halt_view": Permission.OPERATE,
         "resume_view": Permission.ADMINISTER,
-        "validate_chosen_view": Permission.OPERATE,
     }
     list_template = "switchyard/agents.html"
     details_template = "switchyard/agent.html"
@@ -194,11 +135,6 @@ class AgentView(ResourceView):
     column_formatters_export = {  # noqa: RUF012
         "chain": lambda _view, _context, agent, _name: " > ".join(_chain_in_words(agent)),
     }
-
-    @property
-    def selects(self) -> bool:
-        """Ticks stand only where something may be done with them."""
-        return may(Permission.OPERATE)
 
     def list_query(self, args: dict[str, Any]) -> Any:
         viewer = g.caller.user_id if g.caller.owned_only else None
@@ -246,81 +182,6 @@ class AgentView(ResourceView):
             lambda agent: halt.resume_agents([agent.agent_id]), "{name} is resumed" + but + "."
         )
 
-    @expose("/validate-chosen/", methods=("POST",))
-    def validate_chosen_view(self) -> ResponseReturnValue:
-        """Ask for a check of every provider that the ticked agents use."""
-        return self._act_on_chosen(
-            bulk.validate_providers, lambda names: f"Being checked: {', '.join(names) or 'none'}."
-        )
-
-    @expose("/enable/", methods=("POST",))
-    def enable_view(self) -> ResponseReturnValue:
-        """Switch the ticked agents on."""
-        return self._act_on_chosen(
-            lambda agents: bulk.set_active(_slugs(agents), True),
-            lambda agents: f"{len(agents)} enabled: {_names(agents)}.",
-        )
-
-    @expose("/disable/", methods=("POST",))
-    def disable_view(self) -> ResponseReturnValue:
-        """Switch the ticked agents off, and say what that does not do."""
-        return self._act_on_chosen(
-            lambda agents: bulk.set_active(_slugs(agents), False),
-            lambda agents: (
-                f"{len(agents)} disabled: {_names(agents)}. The default agent answers for them, "
-                "and they go on spending unless they are halted."
-            ),
-        )
-
-    @expose("/set-model/", methods=("POST",))
-    def set_model_view(self) -> ResponseReturnValue:
-        """Ask which model the ticked agents get, show what that changes, and do it."""
-        chosen, step = self.chosen(), request.form.get("step")
-        if not chosen:
-            flash(CHOOSE, "warning")
-            return redirect(self._return_url())
-        form = SetModelForm(request.form if step else None)
-        data = _read_model(form) if step else None
-        if data is not None and step == "apply" and self._set_model(chosen, data):
-            return redirect(self._return_url())
-        differences = bulk.preview_primaries(chosen, data) if data is not None else None
-        return str(
-            self.render(
-                "switchyard/agents_set_model.html",
-                form=form,
-                chosen=chosen,
-                differences=differences,
-                providers=providers(),
-                return_url=self._return_url(),
-            )
-        )
-
-    def _set_model(self, chosen: list[Agent], data: dict[str, Any]) -> bool:
-        versions = {agent.agent_id: _version_of(agent.id) for agent in chosen}
-        try:
-            changed, warnings = bulk.update_primaries(versions, data)
-        except Exception as error:
-            return not self.handle_view_exception(error)
-        flash(f"{len(changed)} changed: {_names(changed)}.", "success")
-        for text in warnings:
-            flash(text, "warning")
-        return True
-
-    def _act_on_chosen(
-        self, verb: Callable[[list[Agent]], Result], message: Callable[[Result], str]
-    ) -> ResponseReturnValue:
-        chosen = self.chosen()
-        if not chosen:
-            flash(CHOOSE, "warning")
-            return redirect(self._return_url())
-        try:
-            done = verb(chosen)
-        except Exception as error:
-            self.handle_view_exception(error)
-        else:
-            flash(message(done), "success")
-        return redirect(self._return_url())
-
     def _export_tablib(self, export_type: str, return_url: str) -> Response:
         """JSON: the same columns, as values."""
         rows = self._export_data()[1]
@@ -350,33 +211,8 @@ class AgentView(ResourceView):
         return str(super().render(template, **kwargs))
 
 
-def _read_model(form: SetModelForm) -> dict[str, Any] | None:
-    """What the form says; None, with the reasons beside its fields, where it is refused."""
-    if not form.validate():
-        return None
-    try:
-        return load(LLMConfigFields, form)
-    except ValidationError as error:
-        show_errors(form, error.normalized_messages())
-        return None
-
-
 def _chain_in_words(agent: Agent) -> list[str]:
     return [f"{step.provider.name}/{step.model_name}" for step in agent.llm_configs]
-
-
-def _slugs(agents: Iterable[Agent]) -> list[str]:
-    return [agent.agent_id for agent in agents]
-
-
-def _names(agents: Iterable[Agent]) -> str:
-    return ", ".join(agent.name for agent in agents)
-
-
-def _version_of(agent_pk: int) -> int:
-    """The version that the preview showed; without one, none that a row has."""
-    text = request.form.get(f"version-{agent_pk}", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else UNREAD
 
 
 def _plain(value: Any) -> Any:

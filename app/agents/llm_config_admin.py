@@ -6,25 +6,18 @@ from typing import Any
 from flask import flash, g, redirect, request
 from flask.typing import ResponseReturnValue
 from flask_admin.model.template import macro
-from wtforms import BooleanField
-from wtforms.validators import InputRequired
 
 from app.admin.base import ResourceView, expose
 from app.admin.fields import (
-    ChoiceField,
-    KeyField,
     LineField,
-    RealField,
     ResourceForm,
     VersionField,
-    WholeField,
-    key_payload,
 )
 from app.agents import chain, llm_configs
-from app.agents.admin import STEP_FIELDS, provider_choices, providers
 from app.agents.chain_schemas import PRICES, LLMConfigFields
 from app.agents.fields import Slug
 from app.agents.models import LLMConfig
+from app.agents.step_admin import StepFields, providers
 from app.core.clock import utcnow
 from app.core.db import plain
 from app.core.errors import NotFound
@@ -51,30 +44,16 @@ class PerMillionField(LineField):
         return format(shifted(Decimal(text), -3) or Decimal(0), "f")
 
 
-class LLMConfigForm(ResourceForm):
+class LLMConfigForm(StepFields, ResourceForm):
     """One step, with its prices."""
 
-    provider_id = ChoiceField(
-        "Provider", choices=provider_choices, validators=[InputRequired("Choose a provider.")]
-    )
-    model_name = LineField("Model", required=True, render_kw={"spellcheck": "false"})
-    enabled = BooleanField("Enabled", default=True)
-    temperature = RealField("Temperature", low=0, high=2, default=0.7)
-    top_p = RealField("Top p", low=0, high=1)
-    max_tokens = WholeField("Max tokens", low=1, high=128_000)
-    timeout = WholeField("Timeout (s)", low=1, high=300, default=30)
-    endpoint = LineField("Own endpoint", render_kw={"inputmode": "url", "spellcheck": "false"})
-    api_key = KeyField("Own API key")
-    clear_api_key = BooleanField("Clear this step's own key")
     cost_per_1k_input_tokens = PerMillionField("Input")
     cost_per_1k_output_tokens = PerMillionField("Output")
     cost_per_1k_cached_input_tokens = PerMillionField("Cached input")
     cost_per_1k_reasoning_tokens = PerMillionField("Reasoning")
 
     def payload(self) -> dict[str, Any]:
-        names = (*STEP_FIELDS, "max_tokens", "enabled")
-        prices = {name: self[name].per_1k() for name in PRICES}
-        return {name: self[name].data for name in names} | prices | key_payload(self)
+        return super().payload() | {name: self[name].per_1k() for name in PRICES}
 
 
 class NewLLMConfigForm(LLMConfigForm):

@@ -146,8 +146,10 @@ def list_history(agent: Agent, visible_to: int | None) -> list[list[Change]]:
 def _halt(by: Agent | GlobalHalt | None, agent: Agent) -> Halt | None:
     if by is None:
         return None
-    through = f"The default {by.root_name}, which answers for it, is"
-    what = "All agents are" if isinstance(by, GlobalHalt) else "It is" if by is agent else through
+    if isinstance(by, GlobalHalt):
+        what = "All agents are"
+    else:
+        what = "It is" if by is agent else f"{by.name}, which answers for it, is"
     return Halt(what, by.halted_at, by.halted_reason or "no reason given")
 
 
