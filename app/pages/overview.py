@@ -17,6 +17,7 @@ from app.providers.models import Provider, ValidationStatus
 from app.push import clients
 from app.push.models import Client
 from app.transfer.history import visible_history
+from app.webhooks import services as webhooks
 
 SHOWN = 8
 """How many of a kind are named; the lists behind them have the rest."""
@@ -150,7 +151,8 @@ def list_changes(visible_to: int | None, limit: int) -> list[Change]:
 
 
 def list_operational_attention() -> list[Attention]:
-    """What keeps work from being done: no Redis, no worker, clients that run an older rev."""
+    """What keeps work from being done, or from being heard of: no Redis, no worker, clients that
+    run an older rev, webhooks that are not taken."""
     state, found = read_jobs(), []
     health = ("health_jobs.index", None)
     if not state.reachable:
@@ -161,6 +163,9 @@ def list_operational_attention() -> list[Attention]:
         name = f"{behind} client{'' if behind == 1 else 's'}"
         reason = "Connected, and running an older rev than the newest that concerns them."
         found.append(Attention("warning", "client.index_view", None, name, reason))
+    for webhook, error in webhooks.list_failing()[:SHOWN]:
+        page = ("webhook.details_view", webhook.id)
+        found.append(Attention("warning", *page, f"Webhook {webhook.name}", error))
     return found
 
 

@@ -159,6 +159,21 @@ def find_latest(webhook_ids: Collection[int]) -> dict[int, WebhookDelivery]:
     return {delivery.webhook_id: delivery for delivery in db.session.scalars(query)}
 
 
+def list_failing() -> list[tuple[Webhook, str]]:
+    """The active webhooks whose latest message was not taken when it was last tried, and why."""
+    query = sa.select(Webhook).where(Webhook.is_active).order_by(Webhook.name)
+    active = list(db.session.scalars(query))
+    latest = find_latest([webhook.id for webhook in active])
+    found = []
+    for webhook in active:
+        delivery = latest.get(webhook.id)
+        if delivery is None or not delivery.attempts or delivery.lease_until is not None:
+            continue  # nothing was tried yet, or it is under way
+        if error := delivery.attempts[-1]["error"]:
+            found.append((webhook, error))
+    return found
+
+
 def request_test(webhook_id: int) -> WebhookDelivery:
     """Send the webhook a test, whatever it wants to be told of. Raises NotFound, BadRequest."""
     webhook = get_webhook(webhook_id, for_update=True)

@@ -7,6 +7,7 @@ from flask import Flask
 
 from app.core.db import db
 from app.webhooks import services
+from app.webhooks.delivery import deliver_due
 from app.webhooks.models import Webhook
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD
 from tests.support.console import Console
@@ -61,3 +62,16 @@ def test_what_is_wrong_stands_beside_its_field(console: Console) -> None:
     page = console.save(NEW, name="pager", url="https://hooks.example.com", secret="sesame").text
     assert "from 16 to 256 bytes" in page
     assert "sesame" not in page
+
+
+def test_the_overview_names_a_webhook_that_is_not_taken(app: Flask, console: Console) -> None:
+    with app.app_context():
+        webhook, _ = services.create_webhook({"name": "pager", "url": "http://127.0.0.1:1/"})
+        services.request_test(webhook.id)
+        assert services.list_failing() == []
+        assert deliver_due(webhook.id) == 1
+    page = console.get("/admin/").text
+    assert "Webhook pager" in page
+    assert "add &#34;127.0.0.1:1&#34; to OUTBOUND_ALLOW" in page
+    console.save("/admin/webhook/edit/?id=1", is_active=None)
+    assert "Webhook pager" not in console.get("/admin/").text
