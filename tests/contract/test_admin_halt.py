@@ -116,9 +116,12 @@ def test_one_agent_is_halted_by_an_operator_and_resumed_by_an_admin(
     assert answer.status_code == 302
     assert state(app, agent)[:4] == (False, None, True, REASON)
 
-    for path in ("/admin/agent/", details):
+    for path, said in (
+        ("/admin/agent/", f"halted: {ESCAPED}</span>"),
+        (details, f": {ESCAPED}</p>"),
+    ):
         page = operator.get(path).text
-        assert f"halted: {ESCAPED}</span>" in page
+        assert said in page
         assert "/admin/agent/resume/" not in page
         assert "/admin/agent/resume/" in admin.get(path).text
     assert "1 agent halted" in header(page)
@@ -207,7 +210,8 @@ def test_an_inactive_agent_says_who_answers_and_offers_to_be_halted(
     assert page.count('aria-label="Halt Trader"') == 1
     page = viewer.get("/admin/agent/").text
     assert "The default answers for it, and it goes on spending." in page
-    assert "it goes on spending" in viewer.get(f"/admin/agent/details/?id={agent}").text
+    details = viewer.get(f"/admin/agent/details/?id={agent}").text
+    assert "Inactive, and still spending" in details
     operator.post("/admin/agent/halt/", id=agent, reason="off")
     page = operator.get("/admin/agent/").text
     assert "The default answers for it, and it goes on spending once it is resumed." in page
