@@ -149,7 +149,7 @@ class TestData:
         before = set(self._streams)
         client = SwitchyardClient(**self._options(options))
         if self._fault is None and options.get("autoconnect", True):
-            client.wait_ready(5)
+            client.wait_ready(30)
             if options.get("streaming", True):
                 self._wait(lambda: any(s.has(self._rev) for s in self._streams - before))
         return client
@@ -167,7 +167,7 @@ class TestData:
         }
         return defaults | options
 
-    def usage_of(self, agent_id: str, count: int = 1, timeout: float = 5) -> list[dict[str, Any]]:
+    def usage_of(self, agent_id: str, count: int = 1, timeout: float = 20) -> list[dict[str, Any]]:
         """The usage events of an agent, once there are `count`. Raises AssertionError if not."""
 
         def found() -> list[dict[str, Any]]:
@@ -196,7 +196,7 @@ class TestData:
         rev = self._rev
         self._wait(lambda: all(stream.has(rev) for stream in streams))
 
-    def _wait(self, condition: Callable[[], bool], timeout: float = 5) -> None:
+    def _wait(self, condition: Callable[[], bool], timeout: float = 30) -> None:
         with self._changed:
             if not self._changed.wait_for(condition, timeout):
                 raise AssertionError("waited in vain for a client of the test data")

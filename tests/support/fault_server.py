@@ -139,6 +139,8 @@ class FaultServer:
         self.default: str | None = None
         self.log: dict[int, list[str]] = {}
         self.heartbeat_s = 10.0
+        self.floor = 0
+        """Changes before this rev are not in the log any more."""
         self.stream = "normal"  # normal | silent | eof | welcome-eof | <status code>
         self.stream_headers: dict[str, str] = {}
         self.reveals_keys = True
@@ -178,7 +180,7 @@ class FaultServer:
         self._thread.join()
         self._http.end_connections()
         for stream in self.sockets:
-            stream.ended.wait(5)
+            stream.ended.wait(30)
         self._http = None
 
     def __enter__(self) -> "FaultServer":
@@ -265,7 +267,7 @@ class FaultServer:
         if parts.path == "/api/sync":
             return self._sync(query, headers)
         if self.hold_reads is not None:
-            self.hold_reads.wait(10)
+            self.hold_reads.wait(60)
         with self._lock:
             config = self.resolve(unquote(parts.path).split("/")[3])
         status = 200 if config else 404
@@ -299,7 +301,8 @@ class FaultServer:
             if headers.get("If-None-Match") == etag:
                 return Answer("", 304, {"ETag": etag}, b"")
             since = int(query.get("since", -1))
-            full = query.get("epoch") != self.epoch or not 0 <= since <= self.rev
+            known = self.floor <= since <= self.rev
+            full = query.get("epoch") != self.epoch or not known
             touched = {i for rev, ids in self.log.items() if rev > since for i in ids}
             items = [self._item(i) for i in sorted(self.agents if full else touched)]
             intent = "full" if full else "changes" if items else "none"

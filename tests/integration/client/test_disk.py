@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.client.conftest import FAST, ClientFactory, Heard
+from tests.integration.client.conftest import FAST, HASTY, ClientFactory, Heard
 from tests.support.fault_server import Answer, FaultServer, agent, wait_until
 
 
@@ -23,7 +23,7 @@ def written(server: FaultServer, make_client: ClientFactory, path: Path) -> Path
         agent("trader", halted=True, halted_reason="runaway spend"),
     )
     client = make_client(snapshot_path=path)
-    assert client.wait_ready(5)
+    assert client.wait_ready(20)
     client.close()
     server.stop()
     return path
@@ -145,7 +145,7 @@ def test_a_revoked_agent_does_not_come_back_from_it(
     server.wait_for_stream()
     client.close()
     server.stop()
-    client = make_client(snapshot_path=path)
+    client = make_client(snapshot_path=path, timings=HASTY)
     assert client.get_agent_config("trader").source == "snapshot"
     server.delete("trader")
     server.start()

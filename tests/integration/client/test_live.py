@@ -245,5 +245,5 @@ def test_a_listener_may_close_the_client(server: FaultServer, make_client: Clien
     closed = threading.Event()
     client.on_config_change(lambda agent_id, config: (client.close(), closed.set()))
     server.put(agent("trader", "gpt-5"))
-    assert closed.wait(5)
+    assert closed.wait(30)
     assert client.status == "CLOSED"

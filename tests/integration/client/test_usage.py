@@ -37,7 +37,7 @@ def client(server: FaultServer, make_client: ClientFactory) -> SwitchyardClient:
     fallback = {"llm_provider": "ollama", "llm_model": "small"}
     server.put(agent("trader", fallbacks=[fallback]))
     client = make_client()
-    assert client.wait_ready(5)
+    assert client.wait_ready(20)
     return client
 
 
@@ -212,7 +212,7 @@ def test_events_of_a_moment_go_together(server: FaultServer, make_client: Client
     for _ in range(1200):
         client.report_usage("trader", input_tokens=1)
     wait_until(lambda: len(server.usage) >= 500)  # a full batch does not wait
-    assert client.flush_usage(5)
+    assert client.flush_usage(20)
     assert len(server.usage) == 1200
     assert max(map(len, server.usage_posts)) == 500
     assert len(server.usage_posts) <= 6
@@ -232,8 +232,8 @@ def test_retry_after_is_obeyed(server: FaultServer, client: SwitchyardClient) ->
     wait_until(lambda: server.usage_posts)
     started = time.monotonic()
     wait_until(lambda: client._usage._held_until)
-    assert not client.flush_usage(5)
-    assert time.monotonic() - started < 2
+    assert not client.flush_usage(60)
+    assert time.monotonic() - started < 20
     assert len(server.usage_posts) == 1
 
 
@@ -244,7 +244,7 @@ def test_one_bad_event_does_not_hold_up_the_others(
     for _ in range(4):
         client.report_usage("trader", input_tokens=1)
     server.answers.append(Answer("/api/usage", 422, times=3))  # 4 refused, 2 refused, 1 refused
-    client.flush_usage(5)
+    client.flush_usage(20)
     wait_until(lambda: len(server.usage) == 3)
     assert client.usage_dropped == 1
 
@@ -282,15 +282,15 @@ def test_close_sends_what_waits(server: FaultServer, make_client: ClientFactory)
 def test_close_is_bounded_when_the_server_hangs(
     server: FaultServer, make_client: ClientFactory
 ) -> None:
-    client = make_client(timings=replace(FAST, request=30, close=0.4))
-    assert client.wait_ready(5)
+    client = make_client(timings=replace(FAST, request=90, close=0.4))
+    assert client.wait_ready(20)
     held = threading.Event()
     take = server.take_usage
-    server.take_usage = lambda *args: (held.wait(5), take(*args))[1]  # type: ignore[method-assign]
+    server.take_usage = lambda *args: (held.wait(60), take(*args))[1]  # type: ignore[method-assign]
     client.report_usage("trader", input_tokens=1)
     started = time.monotonic()
     client.close()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 20
     held.set()
 
 
@@ -355,7 +355,7 @@ PROGRAM = """
 import sys
 from switchyard_client import SwitchyardClient
 client = SwitchyardClient(sys.argv[1], token="token-1", snapshot_path=sys.argv[2])
-client.wait_ready(5)
+client.wait_ready(20)
 client.report_usage("trader", input_tokens=1)
 {rest}
 """
@@ -365,7 +365,7 @@ def run(server: FaultServer, snapshot: Path, rest: str = "") -> int:
     program = PROGRAM.format(rest=rest)
     command = [sys.executable, "-c", program, server.url, str(snapshot)]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.run(command, env=env, timeout=20, check=False).returncode
+    return subprocess.run(command, env=env, timeout=60, check=False).returncode
 
 
 def test_it_is_sent_when_the_program_ends(server: FaultServer, snapshot: Path) -> None:

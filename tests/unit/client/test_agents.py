@@ -36,7 +36,7 @@ class CountingTransport(MockTransport):
 
     def fetch_part(self, agent_id: str, part: str) -> Any:
         self.asked.append((agent_id, part))
-        self.may.wait(5)
+        self.may.wait(30)
         return super().fetch_part(agent_id, part)
 
 
@@ -129,7 +129,7 @@ def test_many_threads_are_one_question(
         thread.start()
     transport.may.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(30)
     assert answers == ["You trade."] * 16
     assert transport.asked == [("trader", "")]
 
@@ -153,7 +153,7 @@ def test_an_old_value_stays_in_use_while_the_server_is_away(
     assert trader.prompts.system_prompt == "You trade."
     data.come_back()
     client.connect()
-    assert client.wait_ready(5)
+    assert client.wait_ready(20)
     assert list(trader.tasks) == ["triage", "talk"]
 
 
@@ -196,7 +196,7 @@ def test_a_task_that_is_switched_off_is_none() -> None:
 def test_on_asyncio(data: TestData) -> None:
     async def main() -> None:
         async with data.async_client() as client:
-            assert await client.wait_ready(5)
+            assert await client.wait_ready(20)
             trader = client.agent("trader")
             assert client.agent("trader") is trader
             assert (await trader.config).model == "test-model"

@@ -31,7 +31,7 @@ class MadeUpServer:
     def fetch_agent(self, agent_id: str) -> tuple[AgentConfig, str]:
         self.fetched.append(agent_id)
         model, rev = f"m{self.rev}", self.rev
-        self.hold.wait(5)
+        self.hold.wait(30)
         if agent_id == "nothing":
             raise NotFound("404")
         return config("default", agent_id, model=model, source="default", rev=rev), "e"
@@ -64,7 +64,7 @@ def server() -> MadeUpServer:
 
 def test_a_client_needs_nothing_but_a_transport(server: MadeUpServer) -> None:
     with SwitchyardClient(transport=lambda: server) as client:
-        assert client.wait_ready(5)
+        assert client.wait_ready(20)
         assert client.get_agent_config("trader").model == "m"
         assert client.get_agent_config("other").source == "default"
         assert client.get_agent_config("nothing").source == "built_in"
@@ -74,7 +74,7 @@ def test_a_client_needs_nothing_but_a_transport(server: MadeUpServer) -> None:
 def test_news_during_a_read_lead_to_another_read(server: MadeUpServer) -> None:
     """The answer under way may be from before the news."""
     with SwitchyardClient(transport=lambda: server) as client:
-        assert client.wait_ready(5)
+        assert client.wait_ready(20)
         server.hold.clear()
         reader = threading.Thread(target=client.get_agent_config, args=("other",))
         reader.start()
@@ -84,14 +84,14 @@ def test_news_during_a_read_lead_to_another_read(server: MadeUpServer) -> None:
         server.rev = 2
         runtime._fetcher.revalidate(["other"])
         server.hold.set()
-        reader.join(5)
+        reader.join(30)
         wait_until(lambda: client.get_agent_config("other").model == "m2")
         assert server.fetched == ["other", "other"]
 
 
 def test_prompts_take_the_same_way(server: MadeUpServer) -> None:
     with SwitchyardClient(transport=lambda: server) as client:
-        assert client.wait_ready(5)
+        assert client.wait_ready(20)
         assert client.agent("trader").prompts.system_prompt == "You are trader."
 
 

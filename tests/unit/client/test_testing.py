@@ -126,7 +126,7 @@ def test_several_clients_and_own_options(data: TestData) -> None:
         data.client(streaming=False) as polling,
         data.client(autoconnect=False) as idle,
     ):
-        assert own.wait_ready(5)
+        assert own.wait_ready(20)
         assert polling.get_agent_config("trader").model == "gpt-4.1"
         assert idle.status == "INITIALIZING"
         data.update("trader", model="next")
@@ -136,7 +136,7 @@ def test_several_clients_and_own_options(data: TestData) -> None:
 def test_on_asyncio(data: TestData) -> None:
     async def main() -> str:
         async with data.async_client() as client:
-            assert await client.wait_ready(5)
+            assert await client.wait_ready(20)
             return (await client.get_agent_config("trader")).model
 
     assert asyncio.run(main()) == "gpt-4.1"
