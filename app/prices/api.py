@@ -6,11 +6,14 @@ from flask import Response, jsonify, url_for
 from flask.views import MethodView
 
 from app.accounts.gate import Permission, requires
+from app.core.clock import utcnow
 from app.core.db import read_on
 from app.core.rest import MAX_ID, Blueprint, expected_version, paged, with_etag
 from app.prices import services
 from app.prices.models import Price
 from app.prices.schemas import (
+    CallArgs,
+    EffectiveOut,
     PriceArgs,
     PriceDeleted,
     PriceIn,
@@ -76,6 +79,24 @@ class OnePrice(MethodView):
         """Take a row back that has never been in force."""
         services.delete_price(price_id, expected_version())
         return {"message": "The price is deleted.", "id": price_id}
+
+
+@blueprint.route("/prices/effective")
+@requires(Permission.INSPECT)
+@blueprint.arguments(CallArgs, location="query")
+@blueprint.response(200, EffectiveOut)
+def get_effective_price(args: dict[str, Any]) -> dict[str, Any]:
+    """What a call would be charged by, and where that comes from; null = unpriced."""
+    at = args["at"] or utcnow()
+    tiers = {name: args[name] for name in ("service_tier", "processing")}
+    rates = services.find_rates(None, args["provider"], args["model"], at, **tiers)
+    return {
+        "provider": args["provider"],
+        "model": args["model"],
+        "at": at,
+        "source": rates.source.value if rates else None,
+        "rates": rates.as_dict() if rates else None,
+    }
 
 
 def _dump(row: Price, names: dict[int, str]) -> dict[str, Any]:

@@ -180,3 +180,23 @@ def dump_price(row: Price, name: str | None, *, in_force: bool) -> dict[str, Any
         }
     )
     return body
+
+
+class CallArgs(Schema):
+    """Which call: of whom, of what, when, and how it was answered."""
+
+    provider = Text(min_length=1, max_length=128, required=True)
+    model = Text(min_length=1, max_length=256, required=True)
+    at = Moment(load_default=None)
+    service_tier = Text(max_length=64, load_default=None)
+    processing = Text(max_length=64, load_default=None)
+
+
+class EffectiveOut(Schema):
+    """What such a call is charged by, unless its step has prices of its own."""
+
+    provider = fields.String()
+    model = fields.String()
+    at = fields.AwareDateTime()
+    source = fields.String(allow_none=True, metadata={"description": "null = unpriced"})
+    rates = fields.Dict(allow_none=True)

@@ -277,3 +277,23 @@ def test_the_table_is_filled_from_the_catalogue_where_somebody_says_so(
     ours = charge(provider="google", model="gemini-2.5-pro", **counts)
     other = find_listed("google", "gemini-2.5-pro")
     assert ours == (Source.TABLE, cost(Usage(**counts), other.rates(utcnow())))
+
+
+@on_sqlite
+def test_what_a_call_would_be_charged_by(api: Api) -> None:
+    row = {"valid_from": SPRING.isoformat(), "input_per_1m": "3"}
+    assert api("POST", "/prices", ROW | row).status_code == 201
+    path = f"/prices/effective?provider=openai&model={NEVER_LISTED}"
+    now = api("GET", path).json
+    assert now["source"] == "table"
+    assert now["rates"] == {
+        "source": "table",
+        "currency": "USD",
+        "input_per_1m": "3",
+        "output_per_1m": "15",
+    }
+    before = api("GET", f"{path}&at=2025-03-31T23:59:59Z").json
+    assert (before["source"], before["rates"]) == (None, None)
+    batch = "/prices/effective?provider=openai&model=gpt-4.1&service_tier=batch"
+    assert api("GET", batch).json["rates"]["input_per_1m"] == "1"
+    assert api("GET", "/prices/effective?provider=openai").status_code == 422

@@ -50,6 +50,7 @@ NEEDS = {
     "/llm-configs/bulk": {"POST": WRITE},
     "/prices": {"GET": INSPECT, "POST": ADMINISTER},
     "/prices/<>": {"GET": INSPECT, "PATCH": ADMINISTER, "DELETE": ADMINISTER},
+    "/prices/effective": {"GET": INSPECT},
     "/prices/fill": {"POST": ADMINISTER},
     "/providers": {"GET": READ, "POST": WRITE},
     "/providers/<>": {"GET": READ, "PUT": WRITE, "PATCH": WRITE, "DELETE": WRITE},
