@@ -1,18 +1,24 @@
 """The promises under whatever happens: a server that fails in every way, crowds, forks, an end."""
 
 import json
+import logging
 import os
+import pickle
 import threading
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import requests
+from switchyard_client import AllAttemptsFailed, Attempt
 
 from tests.integration.client.conftest import FAST, HASTY, ClientFactory, Heard
 from tests.support.fault_server import Answer, FaultServer, agent, wait_until
 
+NOWHERE = "http://127.0.0.1:9"
 STREAM_FAULTS = ["400", "404", "429", "500", "502", "503", "eof"]
 
 
@@ -140,6 +146,38 @@ def test_nothing_is_left_open(
     client.close()
     wait_until(lambda: _open_files() <= before)
     assert not [t for t in threading.enumerate() if t.name.startswith("switchyard-")]
+
+
+def test_no_secret_is_told_whatever_goes_wrong(
+    server: FaultServer,
+    make_client: ClientFactory,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Logs of all libraries at DEBUG, reprs, pickles, exceptions, and what is on disk."""
+    caplog.set_level(logging.DEBUG)
+    server.put(agent("trader", llm_endpoint=NOWHERE, llm_timeout=1))
+    client = make_client(snapshot_path=tmp_path / "snapshot", timings=HASTY)
+    stream = server.wait_for_stream()
+    config = client.get_agent_config("trader")
+    told = [repr(client), repr(config), str(config.to_dict()), str(pickle.dumps(config))]
+    with pytest.raises(AllAttemptsFailed) as failed:
+        client.call("trader", _ask)
+    told += traceback.format_exception(failed.value)
+    stream.send_raw("{")
+    server.answers.append(Answer("/api/", 401))
+    server.stream = "401"
+    wait_until(lambda: client.status == "UNAUTHORIZED")
+    client.close()
+    told += [str(path.read_bytes()) for path in tmp_path.iterdir()]
+    everything = "\n".join([*told, caplog.text])
+    assert "trader" in everything
+    assert not [secret for secret in ("sk-one", "token-1") if secret in everything]
+
+
+def _ask(attempt: Attempt) -> requests.Response:
+    key = attempt.openai()["api_key"]
+    return requests.get(NOWHERE, headers={"Authorization": f"Bearer {key}"}, timeout=1)
 
 
 def _child_reads(client: object) -> list[str]:
