@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.prices.catalogue import context_of, find_listed
 from app.prices.cost import Rates, Source, TokenRates, completed, is_complete
@@ -24,8 +24,7 @@ MAX_KNOWN = 16_384
 ANY = "*"
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderRef:
+class ProviderRef(NamedTuple):
     """What pricing needs to know of a provider."""
 
     type: str
@@ -104,7 +103,7 @@ class PriceBook:
         who = self.find_provider(provider) if isinstance(provider, str) else provider
         if who is None:
             return own
-        entry = self.find_entry(who, model, at, service_tier, processing)
+        entry = self.find_entry(who, model, at, service_tier, processing) if self._entries else None
         listed = find_listed(who.listed_as, model) if who.listed_as else None
         moment = listed.moment(at) if listed else None
         key = (who, model, own, service_tier, processing, entry and entry.id, moment)
