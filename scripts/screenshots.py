@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from tests.support.loopback_provider import LoopbackProvider
 from tests.support.processes import PYTHON, ROOT
@@ -28,7 +28,7 @@ CHROMIUM = "/usr/bin/chromium"
 EMAIL, PASSWORD = "admin@example.com", "screenshots-of-a-throwaway"
 TOKEN = "screenshots-token-of-a-throwaway-instance"  # noqa: S105
 KEY = "sk-only-the-loopback-knows"
-SIZE = {"width": 1440, "height": 900}
+SIZE: ViewportSize = {"width": 1440, "height": 900}
 
 
 class Stage(NamedTuple):
@@ -53,12 +53,20 @@ def main() -> int:
             sign_in(page)
             for name in sorted(wanted):
                 page.goto(PAGES[name].format(**ids))
-                page.locator("#live-state[data-state=live]").wait_for()
-                page.screenshot(path=FOLDER / f"{name}-{theme}.png", full_page=True)
+                photograph(page, FOLDER / f"{name}-{theme}.png")
             context.close()
         browser.close()
     print(f"{2 * len(wanted)} pictures in {FOLDER.relative_to(ROOT)}")
     return 0
+
+
+def photograph(page: Page, path: Path) -> None:
+    """The whole page in a window as high as it is: what sticks to an edge is at its edge."""
+    page.locator("#live-state[data-state=live]").wait_for()
+    height = int(page.evaluate("document.documentElement.scrollHeight"))
+    page.set_viewport_size({"width": SIZE["width"], "height": height})
+    page.screenshot(path=path)
+    page.set_viewport_size(SIZE)
 
 
 def sign_in(page: Page) -> None:
