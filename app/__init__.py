@@ -12,7 +12,7 @@ def create_app(overrides: dict[str, Any] | None = None) -> "Flask":
     ``overrides`` are settings that win over the environment. Raises SettingsError, naming the
     setting that is missing or wrong. Connects to nothing.
     """
-    from app import api, cli, console, core, push, web
+    from app import api, cli, console, core, metrics, push, web
     from app.settings import load_settings
     from app.usage import intake
 
@@ -24,5 +24,6 @@ def create_app(overrides: dict[str, Any] | None = None) -> "Flask":
     api.init_app(app)
     console.init_app(app)
     push.init_app(app)
+    metrics.init_app(app)
     cli.init_app(app)
     return app

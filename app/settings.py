@@ -211,6 +211,7 @@ SETTINGS = (
         _integer(0, 36_500),
         "Days that usage events are kept, to the end of their month; 0 = for good. Sums stay.",
     ),
+    Setting("METRICS_PUBLIC", False, _boolean, "Answer /metrics without a token."),
     Setting("WS_MAX_SOCKETS", 64, _integer(1, 100_000), "Open sockets of one web process."),
     Setting("WS_MAX_SOCKETS_PER_TOKEN", 5000, _integer(1, 100_000), "Open sockets of one token."),
     Setting("WS_HEARTBEAT", 10, _integer(1, 60), "Seconds between two heartbeats on a socket."),

@@ -1,6 +1,7 @@
 """The worker's sign of life, for /readyz."""
 
 import logging
+import os
 import threading
 from contextlib import suppress
 from typing import Any
@@ -52,7 +53,9 @@ _beating: list[Heartbeat] = []  # one at most: Celery's signals carry no state o
 @worker_ready.connect
 def start(sender: Any, **_: Any) -> None:
     """The worker takes tasks from now on."""
-    beating = Heartbeat(flask_app().config["REDIS_URL"], sender.hostname)
+    # Two workers on one machine have one hostname.
+    name = f"{sender.hostname}:{os.getpid()}"
+    beating = Heartbeat(flask_app().config["REDIS_URL"], name)
     _beating.append(beating)
     beating.start()
 

@@ -20,3 +20,18 @@ def end(redis: Redis, name: str) -> None:
 def is_alive(redis: Redis) -> bool:
     """Whether any worker is. Raises redis.RedisError."""
     return next(iter(redis.scan_iter(match=PREFIX + "*", count=1000)), None) is not None
+
+
+def ages(redis: Redis) -> dict[str, float]:
+    """Seconds since each worker's last sign of life. Raises redis.RedisError."""
+    names = list(redis.scan_iter(match=PREFIX + "*", count=1000))
+    with redis.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.pttl(name)
+        left = pipe.execute()
+    # By Redis's clock alone: those of the machines need not agree. One may have expired since.
+    return {
+        name.removeprefix(PREFIX): TTL - milliseconds / 1000
+        for name, milliseconds in zip(names, left, strict=True)
+        if milliseconds >= 0
+    }

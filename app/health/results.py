@@ -14,6 +14,7 @@ from app.core.db import commit, db
 from app.core.errors import SwitchyardError
 from app.health import alerts
 from app.health.claims import Claim
+from app.health.metrics import count_check
 from app.health.models import ProviderAlert, ProviderCheck
 from app.health.slots import next_slot
 from app.health.states import Event, next_status, settle
@@ -62,7 +63,7 @@ def _record_together(findings: Sequence[Finding]) -> int:
     providers = {provider.id: provider for provider in rows}
     told = sa.select(ProviderAlert).where(ProviderAlert.provider_id.in_(ids))
     were_down = {alert.provider_id: alert for alert in db.session.scalars(told)}
-    counted = 0
+    ended = []
     for finding in findings:
         provider = providers.get(finding.claim.provider_id)
         if provider is None or provider.check_id != finding.claim.check_id:
@@ -72,9 +73,11 @@ def _record_together(findings: Sequence[Finding]) -> int:
         _apply(provider, finding)
         if not finding.result.ok or provider.id in were_down:
             alerts.on_checked(provider, interval_of(provider), utcnow())
-        counted += 1
+        ended.append((provider.validation_status, finding.latency_ms))
     commit()
-    return counted
+    for status, latency_ms in ended:
+        count_check(status, latency_ms)
+    return len(ended)
 
 
 def _apply(provider: Provider, finding: Finding) -> None:

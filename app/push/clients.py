@@ -81,6 +81,25 @@ def list_query(args: dict[str, Any]) -> sa.Select[tuple[Client]]:
     )
 
 
+class ClientCounts(NamedTuple):
+    """Those that are connected, those of them that lack a rev, and how many the furthest lacks."""
+
+    connected: int
+    behind: int
+    lag: int
+
+
+def count_clients() -> ClientCounts:
+    """The clients of all processes, in one query."""
+    connected = _connected()
+    behind = _behind(read_state(), connected)
+    query = sa.select(
+        sa.func.count(), sa.func.count().filter(behind > 0), sa.func.max(behind)
+    ).where(connected)
+    total, late, lag = db.session.execute(query).one()
+    return ClientCounts(total, late, lag or 0)
+
+
 def _of_known_owners(sightings: Iterable[Sighting]) -> list[Sighting]:
     """Without those whose token or user was deleted while they were connected."""
     seen = list(sightings)

@@ -103,6 +103,11 @@ class Hub:
         with self._lock:
             subscriber.hello = hello
 
+    def measure(self) -> tuple[int, int | None]:
+        """How many sockets there are, and up to which rev they have been told; None = not begun."""
+        with self._lock:
+            return len(self._subscribers), self._state.rev if self._state else None
+
     def _check_room(self, subscriber: Subscriber) -> None:
         config = self._app.config
         if self._stopped.is_set() or len(self._subscribers) >= config["WS_MAX_SOCKETS"]:
