@@ -55,7 +55,7 @@ class ChatSwitchyard(BaseChatModel):
     """Its token and keys are in no serialised form of this model."""
     agent_id: str | None = None
     """Whose chain. None: in LangGraph the agent named like the node, `Bull Researcher` being
-    `bull-researcher`."""
+    `bull-researcher`; of nested graphs the innermost node that has an agent."""
     task: str | None = None
     """What the calls are for, a name usage is reported under."""
     deadline: float | None = None
@@ -68,7 +68,7 @@ class ChatSwitchyard(BaseChatModel):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         """What a cache of answers tells apart: another model is another question."""
-        agent_id = self.agent_id or _node_of(None)
+        agent_id = self._find_agent(None)
         known = agent_id and blocking(self.client)._cache.latest(agent_id)
         steps = known.steps if known else ()
         return {
@@ -149,8 +149,11 @@ class ChatSwitchyard(BaseChatModel):
         async for message in self._chain(run_manager).stream_async(ask):
             yield ChatGenerationChunk(message=message)
 
+    def _find_agent(self, run_manager: Any) -> str | None:
+        return self.agent_id or _agent_of(blocking(self.client), run_manager)
+
     def _chain(self, run_manager: Any) -> ChainedCalls:
-        agent_id = self.agent_id or _node_of(run_manager)
+        agent_id = self._find_agent(run_manager)
         if not agent_id:
             raise ConfigurationError(
                 "outside of a LangGraph node ChatSwitchyard needs agent_id='...'"
@@ -176,12 +179,25 @@ class RecordUsage(BaseCallbackHandler):
                 self._attempt.record(_counted(message, response.llm_output))
 
 
-def _node_of(run_manager: Any) -> str | None:
-    """The agent that the graph's node stands for; streams have no run manager, only a context."""
+def _agent_of(client: SwitchyardClient, run_manager: Any) -> str | None:
+    """The agent that the graph's node stands for, from the innermost graph outwards.
+
+    A ready-made agent in a node is a graph itself, whose nodes have names such as `agent`: so the
+    first name that the server knows counts, and the innermost one where it knows none.
+    """
+    names = [agent_id_of(name) for name in _nodes(run_manager)]
+    known = client._cache.snapshot.roster
+    return next((name for name in names if name in known), names[0] if names else None)
+
+
+def _nodes(run_manager: Any) -> list[str]:
+    """The nodes that this runs in, innermost first; streams have a context, but no run manager."""
     for metadata in (getattr(run_manager, "metadata", None), ensure_config().get("metadata")):
         if metadata and "langgraph_node" in metadata:
-            return agent_id_of(str(metadata["langgraph_node"]))
-    return None
+            path = str(metadata.get("langgraph_checkpoint_ns", "")).split("|")
+            outer = [part.partition(":")[0] for part in path[:-1]]
+            return [str(metadata["langgraph_node"]), *reversed(outer)]
+    return []
 
 
 def _model_of(attempt: Attempt, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

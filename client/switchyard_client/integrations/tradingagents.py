@@ -18,6 +18,7 @@ from .._attempts import Attempt
 from .._errors import ConfigurationError
 from .._models import AgentConfig, LLMStep
 from .._sdk import anthropic_arguments, openai_arguments
+from ._anthropic import anthropic_parameters
 
 __all__ = ["trading_agents_config"]
 
@@ -62,7 +63,7 @@ def trading_agents_config(
         "quick_think_llm": quick.model,
         "deep_think_llm": quick.model if deep is None else _beside(quick, deep).model,
         "backend_url": _backend_url(quick),
-        "temperature": quick.temperature,
+        "temperature": _temperature(quick),
     }
     with _environment, _key_in_environment(quick):
         yield {name: value for name, value in config.items() if value is not None}
@@ -104,6 +105,14 @@ def _backend_url(step: LLMStep) -> str | None:
         parts = urlsplit(url)  # its client adds the version itself
         return f"{parts.scheme}://{parts.netloc}"
     return url
+
+
+def _temperature(step: LLMStep) -> float | None:
+    """What the provider still takes: Anthropic none any more."""
+    if step.provider != "anthropic":
+        return step.temperature
+    temperature: float | None = anthropic_parameters(step).get("temperature")
+    return temperature
 
 
 def _arguments(step: LLMStep) -> dict[str, Any]:

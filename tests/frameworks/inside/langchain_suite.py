@@ -7,7 +7,8 @@ import openai
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.prebuilt import create_react_agent
 from pydantic import BaseModel
 from switchyard_client import (
     AgentHalted,
@@ -253,6 +254,23 @@ def test_each_node_of_a_graph_has_the_agent_of_its_name(
     ]
     assert counted(data.usage_of("bull-researcher")[0]) == FIRST
     assert len(data.usage_of("risk-manager")) == 1
+
+
+def test_a_ready_made_agent_in_a_node_has_the_agent_of_that_node(
+    client: SwitchyardClient, data: TestData, chain: Chain, first: LlmServer
+) -> None:
+    chain("openai_compatible", agent_id="market-analyst")
+    first.arguments = {"ticker": "NVDA"}
+    built = StateGraph(MessagesState)
+    built.add_node("Market Analyst", create_react_agent(ChatSwitchyard(client=client), [quote]))
+    built.add_edge(START, "Market Analyst")
+    said = built.compile().invoke({"messages": [("user", "what does NVDA cost?")]})["messages"]
+    assert [message.type for message in said] == ["human", "ai", "tool", "ai"]
+    assert said[-1].content == "first says"
+    assert [event["agent_id"] for event in data.usage_of("market-analyst", 2)] == [
+        "market-analyst",
+        "market-analyst",
+    ]
 
 
 def test_it_shows_no_secret(client: SwitchyardClient, chain: Chain) -> None:

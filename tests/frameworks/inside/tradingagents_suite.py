@@ -70,6 +70,7 @@ def test_the_key_is_where_it_is_looked_for_and_gone_afterwards(
                 quick, deep = graph(DEFAULT_CONFIG | config, [])
             assert dict(os.environ) == before
             assert config["llm_provider"] == called
+            assert ("temperature" in config) == (provider != "anthropic")  # it takes none any more
             quick.invoke("ping")
             deep.invoke("ping")
     assert [call.body["model"] for call in first.calls] == ["first-model", "first-model"]
