@@ -11,7 +11,7 @@ from app.admin.base import Permission, expose
 from app.admin.charts import Point, line_chart
 from app.admin.gate import may
 from app.core.rest import paged
-from app.health import results, services
+from app.health import results, services, summary
 from app.health.models import ProviderCheck
 from app.providers.admin import ProviderView
 
@@ -58,6 +58,7 @@ class CheckedProviderView(ProviderView):
             query = results.checks_query(kwargs["model"].id)
             checks, _ = paged(query, {"page": 1, "page_size": DRAWN_CHECKS})
             kwargs["checks"] = checks[:SHOWN_CHECKS]
+            kwargs["health"] = summary.summarise(kwargs["model"])
             kwargs["chart"] = draw_latency(checks)
         return super().render(template, **kwargs)
 

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from html import unescape
 
 import pytest
@@ -14,9 +15,12 @@ from app.agents import services as agents
 from app.changes.services import list_latest, read_state
 from app.core import heartbeat
 from app.core.clock import utcnow
+from app.core.db import commit, db
 from app.core.errors import NotFound
 from app.core.redis import connect
+from app.health.models import ProviderCheck
 from app.providers import services as providers
+from app.providers.models import ValidationStatus
 from app.push import clients
 from app.push.clients import Sighting
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ADMIN_TOKEN
@@ -317,3 +321,28 @@ def test_a_provider_s_checks_are_set_in_its_form(app: Flask, console: Console) -
     assert "every 60 s, with one call of one token" in details
     console.save(path, check_interval="0", check_call=None)
     assert "when it is saved or somebody asks" in console.get(path.replace("edit", "details")).text
+
+
+def test_a_provider_s_page_has_its_checks_as_a_chart_a_table_and_figures(
+    app: Flask, console: Console
+) -> None:
+    with app.app_context():
+        provider_id = providers.create_provider(OPENAI).id
+        for minutes, ms, status in ((3, 100, "connected"), (2, 300, "connected"), (1, 9, "error")):
+            db.session.add(
+                ProviderCheck(
+                    provider_id=provider_id,
+                    started_at=utcnow() - timedelta(minutes=minutes),
+                    latency_ms=ms,
+                    status=ValidationStatus(status),
+                    error="<b>refused</b>" if status == "error" else None,
+                )
+            )
+        commit()
+    page = console.get(f"/admin/provider/details/?id={provider_id}").text
+    today, week = rows_of(page)
+    assert " ".join(today.split()) == "24 hours 66.67 % 3 1 100 ms 300 ms 300 ms"
+    assert week.split()[2:] == today.split()[2:]
+    assert page.count('class="chart-dot connected"') == 2
+    assert page.count('class="chart-dot error"') == 1
+    assert "<b>refused" not in page

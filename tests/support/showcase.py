@@ -39,7 +39,7 @@ PAGES = {
 """Every page by a name, with the ids that ``fill`` answers."""
 
 AGENTS = {
-    "Market Analyst": ("openai", "gpt-4.1"),
+    "Equity Analyst": ("openai", "gpt-4.1"),
     "News Reader": ("anthropic", "claude-sonnet-4-5"),
     "Risk Officer": ("openai", "gpt-4.1-mini"),
     "Order Router": ("local", "mistral:7b-instruct"),
@@ -80,16 +80,16 @@ class Showcase:
             self.call("POST", f"/agents/{agent['agent_id']}/llm-configs", fallback)
         task = self.call("POST", "/tasks", {"name": "Trading signal", "response_schema": SCHEMA})
         self.call("POST", "/tasks", {"name": "Daily summary"})
-        for slug in ("market-analyst", "risk-officer"):
+        for slug in ("equity-analyst", "risk-officer"):
             self.call("POST", f"/agents/{slug}/tasks", {"task_id": task["id"]})
-        self.call("PATCH", "/agents/market-analyst", {"llm_temperature": 0.1})
-        self.call("PATCH", "/agents/market-analyst", {"system_prompt": "You weigh the market."})
+        self.call("PATCH", "/agents/equity-analyst", {"llm_temperature": 0.1})
+        self.call("PATCH", "/agents/equity-analyst", {"system_prompt": "You weigh the market."})
         self.call("POST", "/agents/order-router/halt", {"reason": "venue is down"})
         self.call("PATCH", "/agents/default", {"provider_id": providers["local"]})
         self._people()
         self._usage()
         self._wait_for_checks(provider, providers)
-        agent_id = self.call("GET", "/agents/market-analyst")["id"]
+        agent_id = self.call("GET", "/agents/equity-analyst")["id"]
         return {"provider": providers["openai"], "agent": agent_id, "task": task["id"]}
 
     def _providers(self, provider: LoopbackProvider) -> dict[str, int]:
@@ -111,7 +111,7 @@ class Showcase:
             body = {"email": f"{name}@example.com", "password": "a long password", "role": role}
             self.call("POST", "/users", body)
         scopes = ["config:read", "secrets:read", "usage:write"]
-        bound = {"name": "research desk", "scopes": scopes, "agents": ["market-analyst"]}
+        bound = {"name": "research desk", "scopes": scopes, "agents": ["equity-analyst"]}
         self.call("POST", "/tokens", bound)
         self.call("POST", "/tokens", {"name": "dashboard", "scopes": ["config:read"]})
 
@@ -129,7 +129,7 @@ class Showcase:
                 "started_at": (now - timedelta(days=day, minutes=number)).isoformat(),
                 "latency_ms": chance.randint(300, 4000),
                 "status": "error" if chance.random() < 0.06 else "ok",
-                "task": "Trading signal" if slug == "market-analyst" else None,
+                "task": "Trading signal" if slug == "equity-analyst" else None,
             }
             for day in range(DAYS)
             for number in range(CALLS_A_DAY)
