@@ -11,10 +11,31 @@ from typing import Any
 import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
 
 from app.core.db import db
 
 Row = Sequence[Any]
+
+
+class CrossJoin(sa.Join):
+    """Every row of the left with every row of the right.
+
+    SQLite looks at the tables of other joins in an order of its own, and of this one in the order
+    in which they stand; to PostgreSQL it is all the same.
+    """
+
+    inherit_cache = True
+
+    def __init__(self, left: sa.FromClause, right: sa.FromClause) -> None:
+        super().__init__(left, right, sa.true())
+
+
+@compiles(CrossJoin)
+def _compile_cross_join(join: CrossJoin, compiler: Any, **options: Any) -> str:
+    options["asfrom"] = True
+    left, right = (compiler.process(side, **options) for side in (join.left, join.right))
+    return f"{left} CROSS JOIN {right}"
 
 
 def on_postgresql() -> bool:

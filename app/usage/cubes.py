@@ -15,8 +15,8 @@ from app.usage.measures import Sums, added
 
 DIMENSIONS = ("agent_id", "provider", "model", "task")
 CUBES = {
-    "agents": ("agent_id",),
     "models": ("provider", "model", "task"),
+    "agents": ("agent_id",),
     "all": DIMENSIONS,
 }
 """By size. What a cube does not tell apart is '' in its series."""

@@ -104,11 +104,18 @@ def percentiles(classes: Sequence[int]) -> dict[str, int | None]:
     return {f"p{share}": _percentile(classes, reached, share) for share in PERCENTILES}
 
 
-def show(sums: Mapping[str, Any]) -> dict[str, Any]:
+def show(sums: Mapping[str, int]) -> dict[str, Any]:
     """Counts and money as every answer has them."""
-    counts = {name: int(sums[name]) for name in COUNTS}
-    cost = join_money(int(sums["cost_nanos"]), int(sums["cost_attos"]))
-    return {**counts, "cost": show_money(cost)}
+    cost = _show_parts(sums["cost_nanos"], sums["cost_attos"])
+    return {name: sums[name] for name in COUNTS} | {"cost": cost}
+
+
+def _show_parts(nanos: int, attos: int) -> str:
+    """The same as by way of a decimal, for ten thousand rows in no time."""
+    units = nanos * _PER_NANO + attos
+    whole, rest = divmod(abs(units), 10**18)
+    sign = "-" if units < 0 else ""
+    return f"{sign}{whole}.{rest:018}".rstrip("0") if rest else f"{sign}{whole}"
 
 
 def _latencies(latency_ms: int | None) -> Sums:

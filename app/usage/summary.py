@@ -13,7 +13,7 @@ from app.core.errors import Invalid
 from app.prices.cost import CURRENCY
 from app.usage.measures import COUNTS, LATENCIES, MONEY, percentiles, show
 from app.usage.periods import show_day
-from app.usage.sums import DAILY, GROUPS, Group, Question, Values, read_sums
+from app.usage.sums import DAILY, GROUPS, Question, Values, read_sums
 
 MAX_ROWS = 20_000
 MAX_ROWS_TIMED = 500
@@ -40,8 +40,13 @@ def summarise(question: Question) -> dict[str, Any]:
         message = f"More than {MAX_ROWS} rows: ask for a shorter period, or by less."
         raise Invalid.field("group_by", message)
     timed = read_sums(question, LATENCIES) if len(amounts) <= MAX_ROWS_TIMED else {}
+    fields = [GROUPS.get(name, DAILY) for name in question.group_by]
     rows = [
-        {**_name(question, group), **show(values), "latency_ms": _latency(timed.get(group))}
+        {
+            **dict(zip(fields, map(_name, fields, group), strict=True)),
+            **show(values),
+            "latency_ms": _latency(timed.get(group)),
+        }
         for group, values in sorted(amounts.items(), key=itemgetter(0))
     ]
     of_all = timed or read_sums(replace(question, group_by=()), LATENCIES)
@@ -60,19 +65,13 @@ def rows_of(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield flat | {f"latency_ms_{name}": value for name, value in latency.items()}
 
 
-def _name(question: Question, group: Group) -> dict[str, Any]:
-    return {
-        GROUPS.get(name, DAILY): show_day(value) if name == DAILY else value or None
-        for name, value in zip(question.group_by, group, strict=True)
-    }
+def _name(field: str, value: Any) -> Any:
+    return show_day(value) if field == DAILY else value or None
 
 
 def _total(rows: Iterable[Values], names: Sequence[str]) -> Values:
-    total = dict.fromkeys(names, 0)
-    for values in rows:
-        for name in names:
-            total[name] += values[name]
-    return total
+    columns = zip(*(values.values() for values in rows), strict=True)
+    return dict.fromkeys(names, 0) | dict(zip(names, map(sum, columns), strict=False))
 
 
 def _latency(values: Values | None) -> dict[str, int | None] | None:

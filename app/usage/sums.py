@@ -11,14 +11,15 @@ import sqlalchemy as sa
 from app.core.clock import utcnow
 from app.core.db import db
 from app.core.errors import Invalid
-from app.usage.cubes import DAY, QUARTER, WIDTHS, cover, smallest_cube
+from app.usage.bulk import CrossJoin
+from app.usage.cubes import DAY, QUARTER, WIDTHS, Span, cover, smallest_cube
 from app.usage.event_fields import EARLIEST, MAX_AHEAD, Event
 from app.usage.listing import Selection, find_priced
 from app.usage.measures import MEASURES, measures_of
-from app.usage.models import UsageSeries, usage_rollups
+from app.usage.models import usage_rollups
 from app.usage.periods import Days, Period
 from app.usage.retention import complete_since
-from app.usage.rollups import closed_until
+from app.usage.rollups import SERIES, closed_until
 
 GROUPS = {"agent": "agent_id", "model": "model", "provider": "provider", "task": "task"}
 DAILY = "day"
@@ -70,18 +71,13 @@ class _Spans:
     closed_until: int
     days: Days
 
-    def condition(self, *, daily: bool) -> sa.ColumnElement[bool]:
-        """What holds of the rollups that make it up; daily, none of them reaches over midnight."""
+    def table(self, *, daily: bool) -> sa.CTE:
+        """The spans that make it up; daily, none of them reaches over midnight."""
         within_days = DAY if self.days.is_utc else QUARTER
         widest = within_days if daily else WIDTHS[-1]
-        table = usage_rollups.c
+        columns = [sa.column(name, sa.BigInteger) for name in Span._fields]
         spans = cover(self.first, self.last, self.closed_until, widest)
-        return sa.or_(
-            *(
-                sa.and_(table.width == it.width, table.start >= it.start, table.start < it.end)
-                for it in spans
-            )
-        )
+        return sa.values(*columns).data(spans).cte("spans")
 
     def day(self) -> sa.ColumnElement[int]:
         """The number of the local day that a rollup is of."""
@@ -93,32 +89,30 @@ class _Spans:
 
 
 def _read_rollups(question: Question, names: Sequence[str], spans: _Spans) -> dict[Group, Values]:
-    """Summed up for each series first, in the order that the rollups stand in, then by group."""
     daily = DAILY in question.group_by
-    rollups = usage_rollups.c
-    keys: list[Any] = [rollups.series_id]
-    if daily:
-        keys.append(spans.day().label(DAILY))
-    inner = (
-        sa.select(*keys, *(sa.func.sum(rollups[name]).label(name) for name in names))
-        .where(rollups.series_id.in_(_series(question)), spans.condition(daily=daily))
-        # By its name: PostgreSQL takes the same expression with other parameters for another one.
-        .group_by(rollups.series_id, *([sa.literal_column(DAILY)] if daily else []))
-        .subquery()
-    )
-    groups = [
-        inner.c[DAILY] if name == DAILY else getattr(UsageSeries, GROUPS[name])
+    rollups, span = usage_rollups.c, spans.table(daily=daily)
+    groups: list[Any] = [
+        spans.day().label(DAILY) if name == DAILY else SERIES.c[GROUPS[name]]
         for name in question.group_by
     ]
+    # By its name: PostgreSQL takes the same expression with other parameters for another one.
+    keys = [sa.literal_column(DAILY) if it.name == DAILY else it for it in groups]
     query = (
-        sa.select(*groups, *(sa.func.sum(inner.c[name]) for name in names))
-        .join_from(inner, UsageSeries, UsageSeries.id == inner.c.series_id)
-        .group_by(*groups)
+        sa.select(*groups, *(sa.cast(sa.func.sum(rollups[it]), sa.BigInteger) for it in names))
+        .select_from(CrossJoin(CrossJoin(SERIES, span), usage_rollups))
+        .where(
+            *_series(question),
+            rollups.series_id == SERIES.c.id,
+            rollups.width == span.c.width,
+            rollups.start >= span.c.start,
+            rollups.start < span.c.end,
+        )
+        .group_by(*keys)
     )
     width = len(groups)
     return {
-        tuple(row[:width]): dict(zip(names, map(int, row[width:]), strict=True))
-        for row in db.session.execute(query)
+        tuple(row[:width]): dict(zip(names, row[width:], strict=True))
+        for row in db.session.execute(query).all()
         if row[width] is not None  # the one row that sums of nothing have
     }
 
@@ -151,12 +145,11 @@ def _refuse_pruned(cut: Period) -> None:
         raise Invalid.field("from", f"{message} Begin and end at one.")
 
 
-def _series(question: Question) -> sa.Select[tuple[int]]:
-    wanted = [UsageSeries.cube == question.cube]
-    for name, value in question.selection.filters.items():
-        wanted.append(getattr(UsageSeries, name) == value)
-    wanted += question.selection.sight.conditions(UsageSeries.agent_id)
-    return sa.select(UsageSeries.id).where(*wanted)
+def _series(question: Question) -> list[sa.ColumnElement[bool]]:
+    """What holds of the series that are asked for."""
+    filters = {"cube": question.cube, **question.selection.filters}
+    wanted = [SERIES.c[name] == value for name, value in filters.items()]
+    return wanted + question.selection.sight.conditions(SERIES.c.agent_id)
 
 
 def _bounds(period: Period) -> tuple[int, int, list[Period]]:

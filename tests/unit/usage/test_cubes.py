@@ -71,6 +71,6 @@ def test_every_cube_and_width_sums_to_the_same(calls: dict[CallKey, int], closed
 
 
 def test_a_question_goes_to_the_smallest_cube() -> None:
-    assert smallest_cube([]) == smallest_cube(["agent_id"]) == "agents"
-    assert smallest_cube(["model"]) == smallest_cube(["task", "provider"]) == "models"
+    assert smallest_cube(["agent_id"]) == "agents"
+    assert smallest_cube([]) == smallest_cube(["model"]) == smallest_cube(["task"]) == "models"
     assert smallest_cube(["agent_id", "model"]) == "all"

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.usage.measures import (
+    COUNTS,
     LATENCIES,
     LATENCY_BOUNDS,
     join_money,
     percentiles,
+    show,
     show_money,
     split_money,
 )
@@ -31,6 +33,12 @@ def test_summed_parts_are_the_sum(paid: list[Decimal]) -> None:
 def test_differences_are_exact_too(old: Decimal, new: Decimal) -> None:
     nanos, attos = (b - a for a, b in zip(split_money(old), split_money(new), strict=True))
     assert Fraction(join_money(nanos, attos)) == Fraction(new) - Fraction(old)
+
+
+@given(st.integers(-(10**18), 10**18), st.integers(0, 10**12))
+def test_sums_are_shown_as_the_decimal_they_are(nanos: int, attos: int) -> None:
+    sums = dict.fromkeys(COUNTS, 0) | {"cost_nanos": nanos, "cost_attos": attos}
+    assert show(sums)["cost"] == show_money(join_money(nanos, attos))
 
 
 def test_money_is_shown_plainly() -> None:
