@@ -158,6 +158,8 @@ class FaultServer:
     # Life
 
     def start(self) -> "FaultServer":
+        if self._http is not None:
+            return self
         self._http = _Server(self)
         self.port = self._http.server_address[1]
         if self.tls is not None:

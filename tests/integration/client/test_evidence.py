@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import pickle
+import random
 import threading
 import time
 import traceback
@@ -97,6 +98,75 @@ def test_a_crowd_on_an_expired_key_is_served_at_once_and_asks_once_a_while(
     assert server.asked("/api/agents") == 0
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_pulled_away_reads_go_on_and_the_end_is_right(
+    server: FaultServer, make_client: ClientFactory, tmp_path: Path, seed: int
+) -> None:
+    dice = random.Random(seed)
+    server.put(agent("trader", "m0"), agent("default", "small", is_default=True))
+    timings = replace(HASTY, unauthorized_min=0.02, unauthorized_max=0.1)
+    client = make_client(timings=timings, snapshot_path=tmp_path / "snapshot")
+    over, raised = threading.Event(), []
+
+    def read() -> None:
+        while not over.wait(0.001):
+            try:
+                for agent_id in ("trader", "default", "nobody"):
+                    client.get_agent_config(agent_id)
+            except BaseException as error:
+                raised.append(error)
+
+    readers = [threading.Thread(target=read, daemon=True) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    for number in range(25):
+        dice.choice(FAULTS)(server, dice, number)
+        time.sleep(dice.choice((0, 0.005, 0.03)))  # faults meet each other in many ways
+    _mend(server)
+    server.put(agent("trader", "at-last"))
+    wait_until(lambda: client.get_agent_config("trader").model == "at-last")
+    wait_until(lambda: client.status == "LIVE")
+    over.set()
+    assert raised == []
+    assert client.applied_rev == server.rev
+
+
+def _mend(server: FaultServer, *_: object) -> None:
+    server.stream = "normal"
+    server.answers.clear()
+    server.start()
+
+
+def _stop(server: FaultServer, *_: object) -> None:
+    server.stop()
+
+
+def _fail_streams(server: FaultServer, dice: random.Random, _: int) -> None:
+    server.stream = dice.choice([*STREAM_FAULTS, "silent", "welcome-eof", "401"])
+
+
+def _fail_answers(server: FaultServer, dice: random.Random, _: int) -> None:
+    status, body = dice.choice([200, 401, 404, 429, 500]), dice.choice([b"", b"{", b"<html>"])
+    server.answers.append(Answer("/api/", status, body=body))
+
+
+def _change(server: FaultServer, dice: random.Random, number: int) -> None:
+    server.put(agent("trader", f"m{number}"), push=dice.choice([True, False]))
+
+
+def _garble(server: FaultServer, *_: object) -> None:
+    for stream in server.live_sockets():
+        stream.send_raw('{"type": "agent_config_changed", "rev": ')
+
+
+def _cut(server: FaultServer, *_: object) -> None:
+    for stream in server.live_sockets():
+        stream.close(1001, "restart")
+
+
+FAULTS = [_mend, _stop, _fail_streams, _fail_answers, _change, _change, _garble, _cut]
+
+
 def test_forks_at_any_moment(server: FaultServer, make_client: ClientFactory) -> None:
     """Threads read and changes stream in, so that locks are held when the children are born."""
     server.put(agent("trader", "m0"))
@@ -116,7 +186,7 @@ def test_forks_at_any_moment(server: FaultServer, make_client: ClientFactory) ->
             number += 1
             server.put(agent("trader", f"m{number}"))
 
-    threads = [threading.Thread(target=work) for work in (read, read, change)]
+    threads = [threading.Thread(target=work, daemon=True) for work in (read, read, change)]
     for thread in threads:
         thread.start()
     try:
