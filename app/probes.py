@@ -37,10 +37,16 @@ def readyz() -> ResponseReturnValue:
 def _database() -> dict[str, str]:
     try:
         with reading():
-            current = db.session.scalar(sa.text("SELECT version_num FROM alembic_version"))
+            return {"database": "ok", "migrations": _migrations()}
     except SQLAlchemyError:
         return {"database": "unreachable", "migrations": "unknown"}
-    return {"database": "ok", "migrations": "ok" if current == _newest_migration() else "pending"}
+
+
+def _migrations() -> str:
+    if not sa.inspect(db.session.connection()).has_table("alembic_version"):
+        return "none yet"
+    current = db.session.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return "ok" if current == _newest_migration() else "pending"
 
 
 def _keys() -> dict[str, str]:

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.core import counters, heartbeat
+from app.core.db import db
 from app.core.redis import connect
 from app.health.metrics import count_check
 from app.providers.models import ValidationStatus
@@ -146,3 +148,29 @@ def test_counts_that_redis_did_not_take_are_kept(app: Flask) -> None:
         before = counters.read_counts(redis).get(("a test's", "label"), 0)
         kept.send(redis)
         assert counters.read_counts(redis)["a test's", "label"] == before + 2
+
+
+def test_readyz_names_each_part(app: Flask, http: FlaskClient) -> None:
+    parts = {"database": "ok", "migrations": "ok", "keys": "ok", "redis": "ok"}
+    with connect(app.config["REDIS_URL"]) as redis:
+        heartbeat.beat(redis, "celery@here:1")
+        ready = http.get("/readyz")
+        heartbeat.end(redis, "celery@here:1")
+    assert (ready.status_code, ready.json) == (200, {"status": "ok", **parts, "worker": "ok"})
+
+
+def test_readyz_names_what_is_missing(database_url: str) -> None:
+    app = make_app(database_url, "redis://127.0.0.1:1")
+    http = app.test_client()
+    answer = http.get("/readyz")
+    with app.app_context():
+        db.session.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
+        db.session.commit()
+        pending = http.get("/readyz").json["migrations"]
+        db.session.execute(sa.text("DROP TABLE alembic_version"))
+        db.session.commit()
+    none = http.get("/readyz").json["migrations"]
+    close_app(app)
+    assert (answer.status_code, answer.json["status"]) == (503, "unavailable")
+    assert (answer.json["redis"], answer.json["worker"]) == ("unreachable", "unknown")
+    assert (pending, none) == ("pending", "none yet")
