@@ -1,6 +1,9 @@
 """O1: /metrics, and what /readyz says of each part."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,12 +13,14 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.core import counters, heartbeat
-from app.core.db import db
+from app.core.db import commit, db
 from app.core.redis import connect
 from app.health.metrics import count_check
-from app.providers.models import ValidationStatus
+from app.providers.models import Provider, ValidationStatus
 from tests.conftest import ADMIN_TOKEN, Api, close_app, make_app
 from tests.contract.conftest import MakeToken, on_sqlite
+
+GUIDE = Path(__file__).parents[2] / "docs" / "operations.md"
 
 Read = Callable[..., dict[str, float]]
 
@@ -140,7 +145,8 @@ def test_they_may_be_public_and_do_without_redis(database_url: str) -> None:
 
 @on_sqlite
 def test_counts_that_redis_did_not_take_are_kept(app: Flask) -> None:
-    kept: Any = app.extensions["counters"]
+    nobody: Any = SimpleNamespace(call=lambda _errand: None)
+    kept = counters.Counters(nobody)
     kept.add("a test's", "label", amount=2)
     with connect("redis://127.0.0.1:1") as away, pytest.raises(counters.RedisError):
         kept.send(away)
@@ -148,6 +154,23 @@ def test_counts_that_redis_did_not_take_are_kept(app: Flask) -> None:
         before = counters.read_counts(redis).get(("a test's", "label"), 0)
         kept.send(redis)
         assert counters.read_counts(redis)["a test's", "label"] == before + 2
+
+
+@on_sqlite
+def test_the_documented_metrics_are_there(app: Flask, read: Read) -> None:
+    with app.app_context():
+        count_check(ValidationStatus.CONNECTED, 1)
+        provider = db.session.scalars(sa.select(Provider)).one()
+        provider.settled_status = ValidationStatus.CONNECTED
+        commit()
+    with connect(app.config["REDIS_URL"]) as redis:
+        heartbeat.beat(redis, "celery@here:1")
+        read()  # which is a request to be counted
+        found = read()
+        heartbeat.end(redis, "celery@here:1")
+    shown = {re.sub(r"_(bucket|count|sum)$", "", name.partition(",")[0]) for name in found}
+    assert shown == set(re.findall(r"`(switchyard_\w+)", GUIDE.read_text()))
+    assert found["switchyard_provider_up,provider=ollama,type=ollama"] == 1
 
 
 def test_readyz_names_each_part(app: Flask, http: FlaskClient) -> None:
@@ -165,10 +188,10 @@ def test_readyz_names_what_is_missing(database_url: str) -> None:
     answer = http.get("/readyz")
     with app.app_context():
         db.session.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
-        db.session.commit()
+        commit()
         pending = http.get("/readyz").json["migrations"]
         db.session.execute(sa.text("DROP TABLE alembic_version"))
-        db.session.commit()
+        commit()
     none = http.get("/readyz").json["migrations"]
     close_app(app)
     assert (answer.status_code, answer.json["status"]) == (503, "unavailable")
