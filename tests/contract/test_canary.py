@@ -107,6 +107,7 @@ def get_answers(world: World) -> Iterator[str]:
 def health_and_documents(world: World) -> Iterator[str]:
     for path in ("/healthz", "/readyz", "/api/openapi.json", "/login", "/metrics"):
         yield world.get(path, "")
+    yield world.get("/metrics", world.token)
 
 
 def history(world: World) -> Iterator[str]:
