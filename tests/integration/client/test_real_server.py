@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import requests
 from switchyard_client import BudgetBlocked, SwitchyardClient
 
-from tests.integration.client.conftest import ClientFactory, Heard
+from tests.integration.client.conftest import FAST, ClientFactory, Heard
 from tests.support.fault_server import wait_until
 from tests.support.servers import RedisServer, WebServer, server_env, web_server
 
@@ -65,7 +66,8 @@ def admin(web: WebServer) -> Iterator[Admin]:
 
 @pytest.fixture
 def client(web: WebServer, admin: Admin, make_client: ClientFactory) -> SwitchyardClient:
-    client = make_client(url=web.url, token=os.environ["ADMIN_TOKEN"])
+    timings = replace(FAST, welcome=3)  # for the test that kills the server
+    client = make_client(url=web.url, token=os.environ["ADMIN_TOKEN"], timings=timings)
     wait_until(lambda: client.status == "LIVE")
     return client
 
@@ -113,6 +115,8 @@ def test_a_handle_follows_prompts_tasks_and_voice(client: SwitchyardClient, admi
     response_schema = trader.tasks["triage"].response_schema
     assert response_schema is not None
     assert response_schema["properties"]["side"]["enum"] == ("buy", "sell")
+    answer = trader.response_model("triage").model_validate({"side": "buy"})
+    assert answer.model_dump() == {"side": "buy"}
 
     voice = {"provider": "async.ai", "voice_id": "v1", "api_key": "sk-voice-0123456789"}
     admin("PATCH", "/agents/trader", tts_provider_config=voice)
@@ -140,7 +144,7 @@ def test_a_killed_server_costs_nothing_but_time(
     wait_until(lambda: client.status == "STALE")
     assert client.get_agent_config("trader").model == "before"
     assert key_of(client) == "sk-first-0123456789"
-    web.wait_for_exit(5)
+    web.wait_for_exit(30)
     web.start()
     admin("PATCH", "/agents/trader", llm_model="after")
     wait_until(lambda: client.get_agent_config("trader").model == "after")
