@@ -8,7 +8,7 @@ one sees all of it.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from operator import add
 from typing import cast
@@ -34,6 +34,8 @@ from app.webhooks.services import announce
 
 SPENDS = cast(sa.Table, BudgetSpend.__table__)
 BUDGETS = cast(sa.Table, Budget.__table__)
+SETTLING = timedelta(seconds=30)
+"""A sender that began before a budget was there counts without it; by then it is through."""
 SUMMED = ("cost_nanos", "cost_attos", "calls", "unpriced_calls")
 _PLACES = [MEASURES.index(name) for name in SUMMED]
 
@@ -74,6 +76,8 @@ def count_calls(calls: Mapping[CallKey, Sums]) -> None:
             where = (limit.id, limit.window(moment_of(key.quarter)).key)
             before = added.get(where)
             added[where] = [*map(add, before, counted)] if before else counted
+    if not added:
+        return
     # In one order everywhere: two senders never wait for each other.
     add_up(SPENDS, sorted((*key, *sums) for key, sums in added.items()))
     now = utcnow()
@@ -90,6 +94,7 @@ def recount(budget_id: int) -> None:
     if budget is None or not budget.is_active:
         db.session.rollback()
         return
+    settled_at = budget.updated_at + SETTLING
     window = window_at(budget.period, budget.timezone, now)
     add_up(SPENDS, [(budget_id, window.key, *[0] * len(SUMMED))])  # which takes its lock
     of_window = sa.and_(SPENDS.c.budget_id == budget_id, SPENDS.c.window_start == window.key)
@@ -98,7 +103,7 @@ def recount(budget_id: int) -> None:
     db.session.execute(
         sa.update(BUDGETS)
         .where(BUDGETS.c.id == budget_id, BUDGETS.c.recount_at <= now)
-        .values(recount_at=None)
+        .values(recount_at=settled_at if settled_at > now else None)
     )
     commit()
 
@@ -121,6 +126,7 @@ def sweep() -> int:
 
 
 def read_spending(budget_id: int, window: Window) -> Spending:
+    """What was spent of a budget in a window."""
     columns = [SPENDS.c[name] for name in SUMMED]
     query = sa.select(*columns).where(
         SPENDS.c.budget_id == budget_id, SPENDS.c.window_start == window.key

@@ -1,7 +1,6 @@
 """The verbs of budgets."""
 
 from collections.abc import Collection
-from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,8 +15,8 @@ from app.usage.budget_counting import Spending, read_spending, recount, target_o
 from app.usage.budget_models import Budget, BudgetScope, Period
 from app.usage.budget_windows import window_at
 
-SETTLING = timedelta(seconds=30)
-"""A sender that began before a budget was there counts without it; by then it is through."""
+CHANGEABLE = ("name", "period", "timezone", "warn_at", "block_at", "is_active")
+"""Whom a budget is for is not among them."""
 
 
 def get_budget(budget_id: int, *, for_update: bool = False) -> Budget:
@@ -48,22 +47,30 @@ def read_spendings(budgets: Collection[Budget]) -> dict[int, Spending]:
 
 def create_budget(data: dict[str, Any]) -> Budget:
     """Store a budget; what was spent in its window before counts. Raises Invalid, Conflict."""
+    budget = add_budget(data)
+    commit()
+    recount(budget.id)
+    return budget
+
+
+def add_budget(data: dict[str, Any]) -> Budget:
+    """The same within a larger transaction: flushed, not committed; the sweep counts for it."""
     scope = BudgetScope(data["scope"])
     budget = Budget(
         name=data["name"],
         scope=scope,
         target_id=_find_target(scope, data),
         period=Period(data["period"]),
-        timezone=data["timezone"],
+        timezone=data.get("timezone") or "UTC",
         warn_at=data.get("warn_at"),
         block_at=data.get("block_at"),
         is_active=data.get("is_active", True),
-        recount_at=utcnow() + SETTLING,
+        state=BudgetState.OK,
+        recount_at=utcnow(),
     )
     _check_limits(budget)
     db.session.add(budget)
-    commit()
-    recount(budget.id)
+    flush()
     return budget
 
 
@@ -73,40 +80,52 @@ def update_budget(
     """Change the sent fields; the state follows at once. Raises NotFound, Stale, Invalid."""
     budget = get_budget(budget_id, for_update=True)
     check_version(budget.version, expected_version)
-    for name, value in data.items():
-        if getattr(budget, name) != value:
-            setattr(budget, name, value)
-    _check_limits(budget)
-    budget.recount_at = utcnow() + SETTLING
-    if not budget.is_active:
-        budget.state = BudgetState.OK
-        tell_target(target_of(budget))
+    change_budget(budget, data)
     commit()
     recount(budget_id)
     return budget
+
+
+def change_budget(budget: Budget, data: dict[str, Any]) -> None:
+    """The same within a larger transaction: flushed, not committed; the sweep counts for it."""
+    sent = {name: data[name] for name in CHANGEABLE if name in data}
+    changed = {name: value for name, value in sent.items() if getattr(budget, name) != value}
+    for name, value in changed.items():
+        setattr(budget, name, value)
+    _check_limits(budget)
+    if changed:
+        budget.recount_at = utcnow()
+    if not budget.is_active:
+        budget.state = BudgetState.OK
+        tell_target(target_of(budget))
+    flush()
 
 
 def delete_budget(budget_id: int, expected_version: int | None = None) -> None:
     """Remove a budget and what was counted for it. Raises NotFound, Stale."""
     budget = get_budget(budget_id, for_update=True)
     check_version(budget.version, expected_version)
+    remove_budget(budget)
+    commit()
+
+
+def remove_budget(budget: Budget) -> None:
+    """The same within a larger transaction: flushed, not committed."""
     target = target_of(budget)
     db.session.delete(budget)
     flush()
     tell_target(target)
-    commit()
 
 
 def _find_target(scope: BudgetScope, data: dict[str, Any]) -> int | None:
     if scope is BudgetScope.ALL:
         return None
-    if scope is BudgetScope.AGENT:
-        query = sa.select(Agent.id).where(Agent.agent_id == data["agent_id"])
-    else:
-        query = sa.select(Provider.id).where(Provider.name == data["provider"])
-    found = db.session.scalar(query)
+    agents = sa.select(Agent.id).where(Agent.agent_id == data.get("agent_id"))
+    providers = sa.select(Provider.id).where(Provider.name == data.get("provider"))
+    of_agent = scope is BudgetScope.AGENT
+    name = "agent_id" if of_agent else "provider"
+    found = db.session.scalar(agents if of_agent else providers)
     if found is None:
-        name = "agent_id" if scope is BudgetScope.AGENT else "provider"
         raise Invalid.field(name, f"There is no such {scope}.")
     return found
 

@@ -116,6 +116,7 @@ def test_an_agent_is_warned_and_blocked_as_it_spends(
     changes = trader("GET", "/changes?entity=agent").json["changes"]
     assert changes[0]["operation"] == "status"
     spend(1)
+    spend(7, agent="somebody-else")
     assert trader("GET", path).json["spent"] == "11"
     # What has been spent already counts for a second budget too.
     assert make(trader, name="second", block_at="11.000000000001")["state"] == "warn"
@@ -268,3 +269,16 @@ def test_a_save_insists_on_what_was_read(trader: Api) -> None:
     assert late.status_code == 412
     assert make(trader)["id"] != budget["id"]
     assert trader("PATCH", path, {"name": "daily"}).status_code == 409
+
+
+def test_a_deleted_budget_comes_back_from_the_history(trader: Api, spend: Spend) -> None:
+    budget = make(trader)
+    spend(10)
+    made = trader("GET", "/changes?entity=budget").json["changes"][-1]["rev"]
+    assert trader("DELETE", f"/budgets/{budget['id']}").status_code == 200
+    wish = {"entity": "budget", "entity_id": budget["id"]}
+    answer = trader("POST", f"/changes/{made}/restore", wish)
+    assert answer.status_code == 200, answer.text
+    (again,) = trader("GET", "/budgets").json["budgets"]
+    same = ("name", "agent_id", "period", "timezone", "warn_at", "block_at", "is_active")
+    assert {name: again[name] for name in same} == {name: budget[name] for name in same}

@@ -87,7 +87,9 @@ def test_the_export_is_the_configuration_by_names_without_keys(api: Api) -> None
     assert KEY not in answer.text
     assert "    Be careful.\n    Be 📈.\n" in answer.text
     document = yaml.safe_load(answer.text)
-    assert list(document) == ["format_version", "providers", "tasks", "agents", "webhooks"]
+    assert list(document) == [
+        *("format_version", "providers", "tasks", "agents", "budgets", "webhooks")
+    ]
     names = [provider["name"] for provider in document["providers"]]
     assert names == sorted(names)
     assert document["providers"][names.index("openai-eu")] == {
@@ -293,10 +295,10 @@ def test_the_documented_file_is_what_is_exported(
 ) -> None:
     make_user("ada@example.com")
     (text,) = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(), re.DOTALL)
-    assert import_(text).json["created"] == 4
+    assert import_(text).json["created"] == 5
     documented, exported = yaml.safe_load(text), export()
     documented["providers"][0]["api_key"] = None
-    for name in ("providers", "tasks", "agents", "webhooks"):
+    for name in ("providers", "tasks", "agents", "budgets", "webhooks"):
         assert documented[name][0] in exported[name]
         assert list(documented[name][0]) == list(exported[name][0])
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from app.transfer.restorers.agents import restore_agent, restore_speech, restore_step
 from app.transfer.restorers.base import Restorer, Wish
+from app.transfer.restorers.budgets import restore_budget
 from app.transfer.restorers.providers import restore_provider
 from app.transfer.restorers.tasks import restore_assignment, restore_task
 from app.transfer.restorers.webhooks import restore_webhook
@@ -13,6 +14,7 @@ __all__ = ["RESTORERS", "Wish"]
 RESTORERS: Mapping[str, Restorer] = {
     "agent": restore_agent,
     "assignment": restore_assignment,
+    "budget": restore_budget,
     "llm_config": restore_step,
     "provider": restore_provider,
     "speech_config": restore_speech,

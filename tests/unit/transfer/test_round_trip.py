@@ -23,11 +23,13 @@ from app.tasks.models import Assignment, Task
 from app.transfer import document
 from app.transfer.export import export_document
 from app.transfer.importing import import_document
+from app.usage import budgets
+from app.usage.budget_models import Budget, BudgetScope, Period
 from app.webhooks import services as webhooks
 from app.webhooks.models import EventType, Webhook
 
 OWNERS = ("ada@example.com", "bob@example.com")
-TABLES = (Assignment, LLMConfig, SpeechConfig, Agent, Task, Provider, Webhook)
+TABLES = (Assignment, LLMConfig, SpeechConfig, Agent, Task, Provider, Webhook, Budget)
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=40)
 names = texts.filter(bool)
@@ -110,6 +112,17 @@ webhook_items = st.fixed_dictionaries(
         "is_active": st.booleans(),
     }
 )
+budget_items = st.fixed_dictionaries(
+    {
+        "name": names,
+        "scope": st.sampled_from(BudgetScope),
+        "period": st.sampled_from(Period),
+        "timezone": st.sampled_from(["UTC", "Asia/Kathmandu"]),
+        "warn_at": st.none() | st.just(Decimal("0.000000000001")),
+        "block_at": st.sampled_from([Decimal(1), Decimal("999999999.5")]),
+        "is_active": st.booleans(),
+    }
+)
 configurations = st.fixed_dictionaries(
     {
         "providers": st.lists(
@@ -117,6 +130,7 @@ configurations = st.fixed_dictionaries(
         ),
         "tasks": st.lists(task_items, max_size=2, unique_by=lambda it: it["name"]),
         "agents": st.lists(agent_items, max_size=3, unique_by=lambda it: it["agent_id"]),
+        "budgets": st.lists(budget_items, max_size=2, unique_by=lambda it: it["name"]),
         "webhooks": st.lists(webhook_items, max_size=2, unique_by=lambda it: it["name"]),
     }
 )
@@ -175,6 +189,14 @@ def configure(configuration: dict[str, Any], owners: dict[str | None, int | None
         agent, _warnings = agents.add_agent(data)
         wanted = {known[number]: on for number, on in assigned.items() if number < len(known)}
         replace_assignments(agent, wanted)
+    named = {
+        "provider": configuration["providers"][0]["name"],
+        "agent_id": "the-one-that-is-budgeted",
+    }
+    if any(item["scope"] is BudgetScope.AGENT for item in configuration["budgets"]):
+        agents.add_agent({"agent_id": named["agent_id"], "name": "Budgeted"})
+    for item in configuration["budgets"]:
+        budgets.add_budget({**named, **item})
     commit()
 
 
