@@ -47,10 +47,10 @@ class PerMillionField(LineField):
 class LLMConfigForm(StepFields, ResourceForm):
     """One step, with its prices."""
 
-    cost_per_1k_input_tokens = PerMillionField("Input")
-    cost_per_1k_output_tokens = PerMillionField("Output")
-    cost_per_1k_cached_input_tokens = PerMillionField("Cached input")
-    cost_per_1k_reasoning_tokens = PerMillionField("Reasoning")
+    cost_per_1k_input_tokens = PerMillionField("Input ($ per 1M)")
+    cost_per_1k_output_tokens = PerMillionField("Output ($ per 1M)")
+    cost_per_1k_cached_input_tokens = PerMillionField("Cached input ($ per 1M)")
+    cost_per_1k_reasoning_tokens = PerMillionField("Reasoning ($ per 1M)")
 
     def payload(self) -> dict[str, Any]:
         return super().payload() | {name: self[name].per_1k() for name in PRICES}

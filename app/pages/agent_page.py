@@ -147,9 +147,9 @@ def _halt(by: Agent | GlobalHalt | None, agent: Agent) -> Halt | None:
     if by is None:
         return None
     if isinstance(by, GlobalHalt):
-        what = "All agents are"
+        what = "All agents have been"
     else:
-        what = "It is" if by is agent else f"{by.name}, which answers for it, is"
+        what = "It has been" if by is agent else f"{by.name}, which answers for it, has been"
     return Halt(what, by.halted_at, by.halted_reason or "no reason given")
 
 

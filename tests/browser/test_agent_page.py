@@ -95,6 +95,6 @@ def test_an_inactive_agent_is_halted_from_its_page(
     banner.get_by_role("button", name=f"Halt {agent['name']}").click()
     admin.get_by_role("dialog").get_by_label("Reason").fill("strange orders")
     admin.keyboard.press("Enter")
-    expect(banner.get_by_role("alert")).to_contain_text("It is halted since")
+    expect(banner.get_by_role("alert")).to_contain_text("It has been halted since")
     expect(banner).to_contain_text("strange orders")
-    api.call("DELETE", f"/agents/{agent['agent_id']}")
+    api.call("POST", f"/agents/{agent['agent_id']}/resume")

@@ -65,7 +65,7 @@ def test_steps_are_moved_by_keyboard_and_priced_for_a_million(
     admin.get_by_label("Agent id").fill(slug)
     admin.get_by_role("main").get_by_label("Provider").select_option(label="crew-two")
     admin.get_by_label("Model").fill("second")
-    admin.get_by_label("Input", exact=True).fill("0.15")
+    admin.get_by_label("Input ($ per 1M)", exact=True).fill("0.15")
     admin.get_by_label("Output").fill("0.6")
     admin.get_by_role("button", name="Save").click()
     rows = admin.get_by_role("row")

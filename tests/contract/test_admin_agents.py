@@ -151,6 +151,7 @@ def test_a_test_is_asked_for_and_shown(console: Console, analyst: int) -> None:
     assert f"asked for by user:{ADMIN_EMAIL}" in page
 
 
+@on_one_database
 def test_an_agent_is_brought_back_to_what_it_was(
     console: Console, analyst: int, do: Do, other: int
 ) -> None:
@@ -295,6 +296,7 @@ def test_the_json_export_is_the_allow_list(console: Console, two: list[int]) -> 
 # LLM configs
 
 
+@on_one_database
 def test_prices_are_entered_for_a_million_and_kept_for_a_thousand(
     console: Console, analyst: int, do: Do
 ) -> None:
@@ -369,6 +371,7 @@ def test_other_people_s_agents_are_on_none_of_a_viewer_s_pages(
 # Voice
 
 
+@on_one_database
 def test_a_voice_takes_what_its_adapter_declares(console: Console, analyst: int, do: Do) -> None:
     page = f"/admin/voice/edit/?id={analyst}"
     tts, stt = "tts_provider_config-", "stt_provider_config-"

@@ -104,15 +104,15 @@ def test_what_halts_is_named(provider: Provider) -> None:
     inactive = agents.create_agent({"name": "B", "is_active": False})[0]
     through = find_effective(inactive).halt
     assert through is not None
-    assert through.what == "Default Agent, which answers for it, is"
+    assert through.what == "Default Agent, which answers for it, has been"
     halt.halt_agents(["a"])
     own = find_effective(agent).halt
     assert own is not None
-    assert (own.what, own.reason) == ("It is", "no reason given")
+    assert (own.what, own.reason) == ("It has been", "no reason given")
     halt.halt_all("crash")
     everybody = find_effective(agent).halt
     assert everybody is not None
-    assert (everybody.what, everybody.reason) == ("All agents are", "crash")
+    assert (everybody.what, everybody.reason) == ("All agents have been", "crash")
 
 
 def test_prices_say_who_states_them(provider: Provider) -> None:
