@@ -34,6 +34,9 @@ from tests.support.servers import (
 
 CHROMIUM = "/usr/bin/chromium"
 PROVIDER_KEY = "sk-right-0123456789"
+PATIENCE_MS = 20_000  # a busy machine is no fault of a page
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass(frozen=True)
@@ -108,9 +111,9 @@ def session_cookie(browser: Browser, stack: Stack) -> StorageState:
         return page.context.storage_state()
 
 
-def sign_in(page: Page, password: str = ADMIN_PASSWORD) -> None:
+def sign_in(page: Page, password: str = ADMIN_PASSWORD, email: str = ADMIN_EMAIL) -> None:
     """Fill in the login page and send it."""
-    page.get_by_label("E-mail").fill(ADMIN_EMAIL)
+    page.get_by_label("E-mail").fill(email)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
 
@@ -128,7 +131,7 @@ def guarded_page(browser: Browser, stack: Stack, **options: Any) -> Iterator[Pag
             route.abort()
 
     context = browser.new_context(base_url=stack.url, **options)
-    context.set_default_timeout(5_000)
+    context.set_default_timeout(PATIENCE_MS)
     context.route(re.compile(".*"), stay_here)
     context.on("console", lambda said: said.type == "error" and faults.append(_told(said)))
     context.on("weberror", lambda error: faults.append(str(error.error)))

@@ -63,7 +63,7 @@ def test_escape_halts_nothing_and_gives_the_focus_back(admin: Page, asking: Loca
 
 def test_one_halted_agent_is_counted_on_an_open_page(admin: Page, colleague: Page) -> None:
     admin.goto("/admin/agent/")
-    row = admin.locator("tr", has_text="Default Agent")
+    row = admin.locator("tr", has=admin.get_by_role("link", name="Default Agent", exact=True))
     row.get_by_role("button", name="Halt Default Agent").click()
     admin.get_by_role("dialog").get_by_label("Reason").fill("strange orders")
     admin.get_by_role("dialog").get_by_role("button", name="Halt").click()
