@@ -6,7 +6,7 @@ how other pages and the command palette link to it.
 
 from flask import Flask
 
-CONFIGURE, WATCH, ADMINISTER = "Configure", "Watch", "Administer"
+CONFIGURE, MONEY, WATCH, ADMINISTER = "Configure", "Money", "Watch", "Administer"
 
 
 def init_app(app: Flask) -> None:
@@ -17,6 +17,7 @@ def init_app(app: Flask) -> None:
     from app.agents.halt_admin import HaltView
     from app.agents.llm_config_admin import LLMConfigView
     from app.agents.models import Agent, LLMConfig
+    from app.agents.price_fill_admin import FilledPriceView
     from app.agents.voice_admin import VoiceView
     from app.changes.models import Change
     from app.health.admin import CheckedProviderView
@@ -25,6 +26,7 @@ def init_app(app: Flask) -> None:
     from app.pages.health_admin import HealthView
     from app.pages.search_admin import SearchView
     from app.pages.settings_admin import SettingsView
+    from app.prices.models import Price
     from app.providers.models import Provider
     from app.push.admin import ClientView
     from app.push.models import Client
@@ -32,6 +34,9 @@ def init_app(app: Flask) -> None:
     from app.tasks.models import Task
     from app.transfer.admin import TransferView
     from app.transfer.history_admin import RestorableHistoryView
+    from app.usage.admin import CostsView
+    from app.usage.budget_admin import BudgetView
+    from app.usage.budget_models import Budget
     from app.webhooks.admin import WebhookView
     from app.webhooks.models import Webhook
 
@@ -43,6 +48,10 @@ def init_app(app: Flask) -> None:
     add(LLMConfigView(LLMConfig, "LLM configs", CONFIGURE, "llm_config"))
     add(TaskView(Task, "Tasks", CONFIGURE, "task"))
     add(VoiceView(Agent, "Voice", CONFIGURE, "voice"))
+
+    add(CostsView("Costs", MONEY, "costs"))
+    add(BudgetView(Budget, "Budgets", MONEY, "budget"))
+    add(FilledPriceView(Price, "Prices", MONEY, "price"))
 
     add(ClientView(Client, "Clients", WATCH, "client"))
     add(HealthView("Health and jobs", WATCH, "health_jobs"))

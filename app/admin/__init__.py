@@ -21,6 +21,7 @@ def new_admin(app: Flask, index_view: AdminIndexView) -> Admin:
     from app.accounts.gate import Permission
     from app.admin import policy
     from app.admin.gate import may
+    from app.admin.money import dollars
     from app.agents.halt_admin import halt_state
 
     policy.init_app(app)
@@ -28,7 +29,12 @@ def new_admin(app: Flask, index_view: AdminIndexView) -> Admin:
 
     @app.context_processor
     def furniture() -> dict[str, Any]:
-        return {"may": may, "Permission": Permission, "halt_state": halt_state}
+        return {
+            "may": may,
+            "Permission": Permission,
+            "halt_state": halt_state,
+            "dollars": dollars,
+        }
 
     return Admin(
         app,

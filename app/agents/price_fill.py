@@ -45,17 +45,36 @@ class Proposal:
     before: dict[str, Any] | None
     after: dict[str, Any] | None
 
+    @property
+    def key(self) -> str:
+        """By which it is found again."""
+        return f"{self.provider.type} {self.provider.id or ''} {self.model}"
 
-def fill_table(models: Collection[str] | None = None, *, dry_run: bool = True) -> list[Proposal]:
+    @property
+    def is_news(self) -> bool:
+        """Whether there is anything to take over."""
+        return self.outcome in (Outcome.ADD, Outcome.CHANGE)
+
+
+def fill_table(
+    models: Collection[str] | None = None,
+    *,
+    keys: Collection[str] | None = None,
+    dry_run: bool = True,
+) -> list[Proposal]:
     """What the catalogue would add or change; without ``dry_run`` it is done, from now on.
 
-    ``models`` are those to take over; None = all.
+    ``models``, or closer ``keys``, are those to take over; None = all.
     """
-    proposals = [it for it in _propose() if models is None or it.model in models]
+    proposals = [
+        it
+        for it in _propose()
+        if (models is None or it.model in models) and (keys is None or it.key in keys)
+    ]
     if dry_run:
         return proposals
     for proposal in proposals:
-        if proposal.outcome in (Outcome.ADD, Outcome.CHANGE):
+        if proposal.is_news:
             prices.add_price(_row_of(proposal))
     commit()
     return proposals

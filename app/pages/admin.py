@@ -8,6 +8,8 @@ from flask_admin import AdminIndexView, expose
 from app.accounts.gate import Permission
 from app.admin.gate import Gate, may
 from app.pages import overview
+from app.pages.spend import read_spend
+from app.usage.reach import Sight
 
 LATEST = 10
 
@@ -27,6 +29,7 @@ class OverviewView(Gate, AdminIndexView):
                 providers=overview.count_providers(),
                 agents=overview.count_agents(visible_to),
                 attention=overview.list_attention(visible_to),
+                spend=read_spend(Sight.of(g.caller)),
                 changes=overview.list_changes(visible_to, LATEST),
                 **(_of_operators() if may(Permission.INSPECT) else {}),
                 **(_of_admins() if may(Permission.WRITE) else {}),

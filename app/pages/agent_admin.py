@@ -104,7 +104,6 @@ def _page_of(agent: Agent) -> dict[str, Any]:
         "effective": agent_page.find_effective(agent),
         "history": history,
         "cost": agent_cost.find_cost(agent.agent_id),
-        "dollars": agent_cost.dollars,
         "test": test,
         "test_failed": test is not None and not agent_page.has_passed(test),
         "server": request.url_root.rstrip("/"),

@@ -1,13 +1,13 @@
 """What an agent has cost of late, for its page. Reads only."""
 
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
 from app.admin.charts import Bar, bar_chart
+from app.admin.money import dollars
 from app.core.clock import utcnow
 from app.usage.listing import Selection
 from app.usage.periods import Period
@@ -41,11 +41,3 @@ def find_cost(agent_id: str) -> Cost:
     days = [by_day.get(day) or {"day": day, "calls": 0, "errors": 0, "cost": "0"} for day in named]
     bars = [Bar(row["day"], float(row["cost"]), dollars(row["cost"])) for row in days]
     return Cost(answer["total"], days, bar_chart(bars, "Cost of each day"), answer["tz"])
-
-
-def dollars(amount: str) -> str:
-    """Money as people read it: cents, and as many digits more as a small sum needs."""
-    exact = Decimal(amount)
-    places = Decimal("0.01") if exact == 0 or exact >= 1 else Decimal("0.0001")
-    shown = exact.quantize(places, ROUND_HALF_UP)
-    return f"${shown:,}" if shown or not exact else "under $0.0001"

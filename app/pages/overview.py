@@ -13,10 +13,11 @@ from app.agents.resolution import usable_steps
 from app.changes.models import Change, Operation
 from app.core.db import db
 from app.pages.jobs import read_jobs
-from app.providers.models import Provider, ValidationStatus
+from app.providers.models import BudgetState, Provider, ValidationStatus
 from app.push import clients
 from app.push.models import Client
 from app.transfer.history import visible_history
+from app.usage import budgets
 from app.webhooks import services as webhooks
 
 SHOWN = 8
@@ -152,7 +153,7 @@ def list_changes(visible_to: int | None, limit: int) -> list[Change]:
 
 def list_operational_attention() -> list[Attention]:
     """What keeps work from being done, or from being heard of: no Redis, no worker, clients that
-    run an older rev, webhooks that are not taken."""
+    run an older rev, budgets that are spent, webhooks that are not taken."""
     state, found = read_jobs(), []
     health = ("health_jobs.index", None)
     if not state.reachable:
@@ -163,6 +164,8 @@ def list_operational_attention() -> list[Attention]:
         name = f"{behind} client{'' if behind == 1 else 's'}"
         reason = "Connected, and running an older rev than the newest that concerns them."
         found.append(Attention("warning", "client.index_view", None, name, reason))
+    found += _budgets(BudgetState.BLOCKED, "error", "It is spent: calls are refused.")
+    found += _budgets(BudgetState.WARN, "warning", "It has reached its warning.")
     for webhook, error in webhooks.list_failing()[:SHOWN]:
         page = ("webhook.details_view", webhook.id)
         found.append(Attention("warning", *page, f"Webhook {webhook.name}", error))
@@ -174,6 +177,12 @@ def _providers_in_error() -> Iterator[Attention]:
     for provider in db.session.scalars(query.order_by(Provider.name).limit(SHOWN)):
         reason = provider.last_error or "Its last check failed."
         yield Attention("error", "provider.details_view", provider.id, provider.name, reason)
+
+
+def _budgets(state: BudgetState, level: str, reason: str) -> Iterator[Attention]:
+    for budget in db.session.scalars(budgets.list_query({"state": state}).limit(SHOWN)):
+        if budget.is_active:
+            yield Attention(level, "budget.index_view", None, f"Budget {budget.name}", reason)
 
 
 def _keyless() -> Iterator[Attention]:

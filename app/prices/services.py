@@ -97,6 +97,12 @@ def provider_names(rows: Collection[Price]) -> dict[int, str]:
     return dict(db.session.execute(query).tuples().all()) if ids else {}
 
 
+def list_known_providers() -> list[str]:
+    """Whom a price may be about: every type, then every provider by its name."""
+    names = db.session.scalars(sa.select(Provider.name).order_by(Provider.name))
+    return list(dict.fromkeys([*list_types(), *names]))
+
+
 def is_in_force(row: Price) -> bool:
     """Whether calls of now may be charged by it."""
     return entry_of(row).holds(utcnow())
@@ -149,6 +155,18 @@ def update_price(price_id: int, data: dict[str, Any], expected_version: int | No
         row.valid_until = data["valid_until"]
     if "note" in data and data["note"] != row.note:
         row.note = data["note"]
+    commit()
+    return row
+
+
+def end_price(price_id: int, expected_version: int | None = None) -> Price:
+    """Let a row hold no more from now on. Raises NotFound, Stale, Conflict."""
+    row = get_price(price_id, for_update=True)
+    check_version(row.version, expected_version)
+    now = utcnow()
+    if not entry_of(row).holds(now):
+        raise Conflict("It is not in force.")
+    row.valid_until = now
     commit()
     return row
 

@@ -25,6 +25,15 @@ PAGES = {
     "task-form": "/admin/task/edit/?id={task}",
     "task-grid": "/admin/task/grid/",
     "voice": "/admin/voice/",
+    "costs": "/admin/costs/",
+    "costs-by-model": "/admin/costs/?period=30d&group_by=model&group_by=provider",
+    "calls": "/admin/costs/calls/",
+    "budgets": "/admin/budget/",
+    "budget-form": "/admin/budget/new/",
+    "prices": "/admin/price/",
+    "price-form": "/admin/price/new/",
+    "price-end-form": "/admin/price/edit/?id={price}",
+    "prices-fill": "/admin/price/fill/",
     "clients": "/admin/client/",
     "history": "/admin/history/",
     "health-and-jobs": "/admin/health_jobs/",
@@ -51,6 +60,7 @@ SCHEMA = {
     "reason": {"type": "string", "required": False},
     "as_of": {"type": "date-time"},
 }
+OPENAI_MODELS = ("gpt-4.1", "gpt-4.1", "gpt-4.1-nano", "in-house")  # the last has no price
 DAYS = 7
 CALLS_A_DAY = 12
 
@@ -87,10 +97,16 @@ class Showcase:
         self.call("POST", "/agents/order-router/halt", {"reason": "venue is down"})
         self.call("PATCH", "/agents/default", {"provider_id": providers["local"]})
         self._people()
+        price = self._money(providers)
         self._usage()
         self._wait_for_checks(provider, providers)
         agent_id = self.call("GET", "/agents/equity-analyst")["id"]
-        return {"provider": providers["openai"], "agent": agent_id, "task": task["id"]}
+        return {
+            "provider": providers["openai"],
+            "agent": agent_id,
+            "task": task["id"],
+            "price": price,
+        }
 
     def _providers(self, provider: LoopbackProvider) -> dict[str, int]:
         local, key = provider.openai_url, provider.key
@@ -115,6 +131,27 @@ class Showcase:
         self.call("POST", "/tokens", bound)
         self.call("POST", "/tokens", {"name": "dashboard", "scopes": ["config:read"]})
 
+    def _money(self, providers: Mapping[str, int]) -> int:
+        """Prices and budgets, one of them spent. Returns the id of a price."""
+        body = {"provider_id": providers["openai"], "note": "What the contract says."}
+        long_ago = "2026-01-01T00:00:00Z"
+        prices = (
+            {"model": "gpt-4.1", "input_per_1m": "2.00", "output_per_1m": "8.00"},
+            {"model": "gpt-4.1-nano", "input_per_1m": "0.10", "output_per_1m": "0.40"},
+        )
+        ids = [
+            self.call("POST", "/prices", body | it | {"valid_from": long_ago})["id"]
+            for it in prices
+        ]
+        budgets = (
+            {"name": "All of it", "scope": "all", "warn_at": "40", "block_at": "50"},
+            {"name": "Analyst", "scope": "agent", "agent_id": "equity-analyst", "warn_at": "0.03"},
+            {"name": "Routing", "scope": "agent", "agent_id": "order-router", "block_at": "0.01"},
+        )
+        for budget in budgets:
+            self.call("POST", "/budgets", budget | {"period": "month"})
+        return int(ids[0])
+
     def _usage(self) -> None:
         chance = random.Random(7)  # the same pictures every time
         now = datetime.now(UTC)
@@ -123,7 +160,7 @@ class Showcase:
                 "event_id": f"show-{day}-{number}",
                 "agent_id": (slug := chance.choice([_slug(name) for name in AGENTS])),
                 "provider": "openai" if number % 3 else "anthropic",
-                "model": "gpt-4.1" if number % 3 else "claude-sonnet-4-5",
+                "model": chance.choice(OPENAI_MODELS) if number % 3 else "claude-sonnet-4-5",
                 "input_tokens": chance.randint(400, 9000),
                 "output_tokens": chance.randint(50, 1500),
                 "started_at": (now - timedelta(days=day, minutes=number)).isoformat(),
