@@ -143,6 +143,8 @@ def choices(pairs: Iterable[tuple[object, str]]) -> list[SelectChoice]:
 class JsonField(TextAreaField):
     """A JSON object as text, held to the same rules as a REST body."""
 
+    example = '{"organization": "org-1"}'
+
     def _value(self) -> str:
         if self.raw_data:
             return str(self.raw_data[0])
@@ -155,7 +157,7 @@ class JsonField(TextAreaField):
         except RecursionError:
             raise ValueError("Nested too deep.") from None
         if not isinstance(self.data, dict):
-            raise ValueError('A JSON object is wanted, such as {"organization": "org-1"}.')
+            raise ValueError(f"A JSON object is wanted, such as {self.example}.")
 
 
 class VersionField(HiddenField):

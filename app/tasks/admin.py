@@ -24,12 +24,18 @@ GRID_AGENTS = 25
 GRID_TASKS = 12
 
 
+class SchemaField(JsonField):
+    """A response schema as text, in either form."""
+
+    example = '{"signal": {"type": "string"}}'
+
+
 class TaskForm(ResourceForm):
     """A task as it is entered. The schema's text is what counts; the fields beside it edit it."""
 
     name = LineField("Name", required=True)
     description = ProseField("Description", render_kw={"rows": 3})
-    response_schema = JsonField("JSON", render_kw={"rows": 18, "spellcheck": "false"})
+    response_schema = SchemaField("JSON", render_kw={"rows": 18, "spellcheck": "false"})
 
     def payload(self) -> dict[str, Any]:
         return {

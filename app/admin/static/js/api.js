@@ -1,12 +1,6 @@
 // Asking the server from a script: JSON both ways, with the page's CSRF token.
-export class Refused extends Error {
-  constructor(message, status) {
-    super(message);
-    this.status = status;
-  }
-}
 
-// The answer's JSON. Throws Refused, whose message people can read; 0 = the server is away.
+// The answer's JSON. Throws an Error whose message people can read.
 export async function ask(method, url, body) {
   const headers = {
     Accept: "application/json",
@@ -17,11 +11,11 @@ export async function ask(method, url, body) {
   try {
     answer = await fetch(url, { method, headers, body: JSON.stringify(body) });
   } catch {
-    throw new Refused("The server is away. Try again in a moment.", 0);
+    throw new Error("The server is away. Try again in a moment.");
   }
   const said = await answer.json().catch(() => ({}));
   if (answer.ok) return said;
   const errors = said.errors?.json ?? {};
   const named = Object.entries(errors).map(([name, texts]) => `${name}: ${[texts].flat().join(" ")}`);
-  throw new Refused(named.join("; ") || said.message || `HTTP ${answer.status}`, answer.status);
+  throw new Error(named.join("; ") || said.message || `HTTP ${answer.status}`);
 }
