@@ -248,7 +248,7 @@ def test_a_model_is_set_on_many_after_a_look_at_what_changes(
     form = {"ids": two, "provider_id": other, "model_name": "new", "max_tokens": "500"}
     preview = unescape(console.post("/admin/agent/set-model/", step="preview", **form).text)
     assert rev_of(do) == rev, "a look changes nothing"
-    changes = set(re.findall(r"<td>([\w ]+)</td><td class=\"diff\">", preview))
+    changes = set(re.findall(r"<td>([\w ]+)</td><td><del>", preview))
     assert changes == {"provider", "model name", "endpoint", "own key", "max tokens"}
     versions = dict(re.findall(r'name="(version-\d+)" value="(\d+)"', preview))
 
