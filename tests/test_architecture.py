@@ -49,6 +49,7 @@ PURE = (
     "app/prices/book.py",
     "app/prices/catalogue.py",
     "app/prices/cost.py",
+    "app/prices/plausible.py",
     "app/transfer/document.py",
     "app/transfer/strict_yaml.py",
     "app/usage/body.py",
@@ -58,6 +59,7 @@ PURE = (
     "app/usage/measures.py",
     "app/usage/periods.py",
     "app/webhooks/signing.py",
+    "app/usage/budget_windows.py",
     "client/switchyard_client/_protocol.py",
     "client/switchyard_client/_resolution.py",
 )

@@ -10,7 +10,7 @@ UNITS = {0: "one token", 3: "1,000 tokens", 6: "a million tokens"}
 USUAL = (Decimal("0.001"), Decimal(1000))
 """Between these, in dollars a million tokens, lies every list price."""
 TYPICAL = Decimal(1)
-TOLERANCE = 100
+TOLERANCE = 30
 """How far from its list price an amount may be. Units are 1,000 apart, discounts are not."""
 
 
@@ -43,10 +43,10 @@ def _is_plausible(amount: Decimal, power: int, list_price: Decimal | None) -> bo
     return low <= per_1m <= high
 
 
-def _distance(amount: Decimal, power: int, list_price: Decimal | None) -> int:
-    """How many powers of ten lie between the amount, read so, and what is usual."""
-    per_1m = shifted(amount, 6 - power) or amount
-    return abs((per_1m / (list_price or TYPICAL)).adjusted())
+def _distance(amount: Decimal, power: int, list_price: Decimal | None) -> Decimal:
+    """How many times as much or as little as usual the amount is, read so."""
+    ratio = (shifted(amount, 6 - power) or amount) / (list_price or TYPICAL)
+    return max(ratio, 1 / ratio)
 
 
 def _show(per_1m: Decimal, power: int) -> str:
