@@ -1,4 +1,4 @@
-"""Providers on the loopback that SDKs talk to: chat completions and messages, whole or streamed.
+"""Providers on the loopback that SDKs talk to: chat completions, responses and messages.
 
 Beside `loopback_provider`, which is for health checks. Each server counts what it has answered, and
 misbehaves when told to::
@@ -174,7 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
 def _answer(handler: _Handler) -> None:
     provider, body = handler.server.provider, handler.call.body
     path = handler.path.partition("?")[0]
-    speak = {"/v1/chat/completions": _Chat, "/v1/messages": _Messages}.get(path)
+    speak = _SPEAKERS.get(path)
     if speak is None:
         handler.send_json({"error": {"message": f"no {path} here"}}, 404)
         return
@@ -275,6 +275,42 @@ class _Chat(_Speaker):
         return self._head("chat.completion.chunk") | {"choices": choices}
 
 
+class _Responses(_Speaker):
+    """OpenAI's responses."""
+
+    def whole(self) -> dict[str, Any]:
+        part = {"type": "output_text", "text": self._provider.text, "annotations": []}
+        message = {"type": "message", "id": f"msg_{self._id}", "role": "assistant"}
+        usage = {
+            "input_tokens": INPUT_TOKENS,
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens": OUTPUT_TOKENS,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": INPUT_TOKENS + OUTPUT_TOKENS,
+        }
+        return {
+            "id": f"resp_{self._id}",
+            "object": "response",
+            "created_at": 1,
+            "model": self._body["model"],
+            "status": "completed",
+            "output": [message | {"status": "completed", "content": [part]}],
+            "parallel_tool_calls": True,
+            "tool_choice": "auto",
+            "tools": [],
+            "usage": usage,
+        }
+
+    def events(self) -> Iterator[tuple[str | None, Any]]:
+        begun = self.whole() | {"status": "in_progress", "output": [], "usage": None}
+        yield _event("response.created", response=begun, sequence_number=0)
+        place = {"item_id": f"msg_{self._id}", "output_index": 0, "content_index": 0}
+        for number, word in enumerate(self._words, 1):
+            delta = {"delta": word, "logprobs": [], "sequence_number": number, **place}
+            yield _event("response.output_text.delta", **delta)
+        yield _event("response.completed", response=self.whole(), sequence_number=9)
+
+
 class _Messages(_Speaker):
     """Anthropic's messages."""
 
@@ -333,3 +369,10 @@ class _Messages(_Speaker):
 
 def _event(kind: str, **values: Any) -> tuple[str, Any]:
     return kind, {"type": kind, **values}
+
+
+_SPEAKERS = {
+    "/v1/chat/completions": _Chat,
+    "/v1/messages": _Messages,
+    "/v1/responses": _Responses,
+}

@@ -35,6 +35,9 @@ __all__ = ["ChatSwitchyard", "RecordUsage"]
 FORCED = ("required", "any", True)
 """What means "call some tool"; `any` is what each provider's package takes."""
 
+TOOL_ARGUMENTS = ("tools", "tool_choice", "strict", "parallel_tool_calls")
+"""What `bind_tools` of a provider's package takes."""
+
 READERS = {"_create_chat_result", "_format_output"}
 """Where `langchain-openai` and `langchain-anthropic` make a message of an answer."""
 
@@ -209,9 +212,6 @@ def _model_of(attempt: Attempt, kwargs: dict[str, Any]) -> tuple[Any, dict[str, 
         given = {name: value for name, value in tools.items() if value is not None}
         bound |= model.bind_tools(given.pop("tools"), **given).kwargs
     return model, bound
-
-
-TOOL_ARGUMENTS = ("tools", "tool_choice", "strict", "parallel_tool_calls")
 
 
 def _openai(attempt: Attempt) -> Any:

@@ -193,6 +193,26 @@ def test_tools(client: SwitchyardClient, chain: Chain, first: LlmServer) -> None
     assert reply.choices[0].message.tool_calls[0].function.name == "quote"
 
 
+def test_responses(
+    client: SwitchyardClient, data: TestData, chain: Chain, first: LlmServer
+) -> None:
+    chain("openai", "openai_compatible")
+    ai = SwitchyardOpenAI(client, "trader")
+    assert ai.responses.create(input="ping").output_text == "first says"
+    assert first.calls[0].body == {
+        "model": "first-model",
+        "input": "ping",
+        "temperature": 0.25,
+        "max_output_tokens": 64,
+    }
+    events = list(ai.responses.create(input="ping", stream=True))
+    assert "".join(getattr(event, "delta", "") for event in events) == "first says"
+    first.fail(500)
+    assert ai.responses.create(input="ping").model == "second-model"
+    recorded = [counted(event) for event in data.usage_of("trader", 4)]
+    assert recorded == [FIRST, FIRST, FAILED, SECOND]
+
+
 def test_on_asyncio(
     client: SwitchyardClient, data: TestData, chain: Chain, first: LlmServer
 ) -> None:
