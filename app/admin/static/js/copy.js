@@ -3,10 +3,11 @@
 import { toast } from "./toasts.js";
 
 export function startCopying() {
-  for (const button of document.querySelectorAll("[data-copy]")) {
-    button.disabled = false; // now somebody listens
-    button.addEventListener("click", () => copy(button.previousElementSibling));
-  }
+  for (const button of document.querySelectorAll("[data-copy]")) button.disabled = false;
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (button) copy(button.previousElementSibling);
+  });
 }
 
 async function copy(element) {

@@ -45,7 +45,6 @@ function kinds(region) {
 }
 
 function tick() {
-  if (document.hidden) return;
   seconds += 1;
   want((region) => {
     const every = Number(region.dataset.every) || (socketIsOpen() ? 0 : POLL_S);
@@ -54,6 +53,7 @@ function tick() {
 }
 
 function want(wanted) {
+  if (document.hidden) return; // it catches up when it is looked at
   for (const region of regions().filter(wanted)) due.add(region.id);
   if (due.size > 0) gathering ??= setTimeout(refresh, GATHER_MS);
 }
@@ -91,13 +91,17 @@ function isBusy(region) {
   return region.querySelector("[data-select]:checked, dialog[open]") !== null;
 }
 
-// What stood open, and which buttons were let go by their scripts, stays so.
+// What stood open stays so, as do buttons that their scripts have let go, and the page's own token,
+// which is as good as the new one: what has not changed is not touched.
 function keepState(old, fresh) {
+  const token = document.querySelector("meta[name=csrf-token]").content;
+  for (const input of fresh.querySelectorAll("[name=csrf_token]")) input.setAttribute("value", token);
   const before = old.querySelectorAll("details");
   fresh.querySelectorAll("details").forEach((details, index) => {
     if (before[index]) details.open = before[index].open;
   });
-  for (const button of fresh.querySelectorAll("[data-confirm] button")) button.disabled = false;
+  const letGo = "[data-confirm] button, [data-copy]";
+  for (const button of fresh.querySelectorAll(letGo)) button.disabled = false;
 }
 
 // How to find the focused element again among the new ones.
