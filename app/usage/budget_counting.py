@@ -80,8 +80,7 @@ def count_calls(calls: Mapping[CallKey, Sums]) -> None:
         return
     # In one order everywhere: two senders never wait for each other.
     add_up(SPENDS, sorted((*key, *sums) for key, sums in added.items()))
-    now = utcnow()
-    _settle([limit.id for limit in limits.values() if _has_turned(limit, now)], now)
+    _settle_turned(limits.values())
 
 
 def recount(budget_id: int) -> None:
@@ -127,15 +126,19 @@ def sweep() -> int:
 
 def read_spending(budget_id: int, window: Window) -> Spending:
     """What was spent of a budget in a window."""
-    columns = [SPENDS.c[name] for name in SUMMED]
-    query = sa.select(*columns).where(
-        SPENDS.c.budget_id == budget_id, SPENDS.c.window_start == window.key
-    )
-    row = db.session.execute(query).one_or_none()
-    if row is None:
-        return Spending(window)
-    nanos, attos, calls, unpriced = row
-    return Spending(window, join_money(nanos, attos), calls, unpriced)
+    return read_spendings({budget_id: window})[budget_id]
+
+
+def read_spendings(windows: Mapping[int, Window]) -> dict[int, Spending]:
+    """What was spent of budgets (by their ids) in a window each, in one query."""
+    keys = [(budget_id, window.key) for budget_id, window in windows.items()]
+    key = sa.tuple_(SPENDS.c.budget_id, SPENDS.c.window_start)
+    query = sa.select(SPENDS.c.budget_id, *(SPENDS.c[name] for name in SUMMED)).where(key.in_(keys))
+    found = {budget_id: Spending(window) for budget_id, window in windows.items()}
+    for budget_id, nanos, attos, calls, unpriced in db.session.execute(query) if keys else ():
+        spent = join_money(nanos, attos)
+        found[budget_id] = Spending(windows[budget_id], spent, calls, unpriced)
+    return found
 
 
 def target_names(budgets: Collection[Budget]) -> dict[Target, str]:
@@ -172,9 +175,15 @@ def tell_target(target: Target) -> None:
         blocked.budget_state = worst
 
 
-def _has_turned(limit: Limit, now: datetime) -> bool:
-    spent = read_spending(limit.id, limit.window(now)).spent
-    return limit.judge(spent) != limit.state
+def _settle_turned(limits: Iterable[Limit]) -> None:
+    """Settle those whose spending means another state than it did."""
+    now = utcnow()
+    by_id = {limit.id: limit for limit in limits}
+    spendings = read_spendings({id_: limit.window(now) for id_, limit in by_id.items()})
+    turned = [
+        id_ for id_, limit in by_id.items() if limit.judge(spendings[id_].spent) != limit.state
+    ]
+    _settle(turned, now)
 
 
 def _settle(budget_ids: Collection[int], now: datetime) -> None:

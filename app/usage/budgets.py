@@ -11,7 +11,8 @@ from app.core.db import commit, db, flush
 from app.core.errors import Invalid, NotFound
 from app.core.versions import check_version
 from app.providers.models import BudgetState, Provider
-from app.usage.budget_counting import Spending, read_spending, recount, target_of, tell_target
+from app.usage import budget_counting
+from app.usage.budget_counting import Spending, recount, target_of, tell_target
 from app.usage.budget_models import Budget, BudgetScope, Period
 from app.usage.budget_windows import window_at
 
@@ -42,7 +43,7 @@ def read_spendings(budgets: Collection[Budget]) -> dict[int, Spending]:
     """What was spent of each budget in its window of now."""
     now = utcnow()
     windows = {b.id: window_at(b.period, b.timezone, now) for b in budgets}
-    return {budget_id: read_spending(budget_id, window) for budget_id, window in windows.items()}
+    return budget_counting.read_spendings(windows)
 
 
 def create_budget(data: dict[str, Any]) -> Budget:
