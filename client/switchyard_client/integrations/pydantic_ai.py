@@ -16,6 +16,7 @@ from pydantic_ai.settings import ModelSettings, merge_model_settings
 
 from .._attempts import Attempt
 from .._errors import ConfigurationError, UnparsableReply
+from .._failures import classify
 from .._models import LLMStep
 from .._sdk import anthropic_arguments, openai_arguments, parameters
 from ._anthropic import anthropic_parameters
@@ -111,12 +112,24 @@ class SwitchyardModel(Model):
                     prepared, settings, model_request_parameters, run_context
                 ) as stream:
                     attempt.begin_answer()  # the models wait for the first chunk
-                    yield stream
-                    attempt.record(_counted(stream.usage, stream.model_name))
+                    with _recording(attempt, stream):
+                        yield stream
 
     @property
     def _primary(self) -> LLMStep:
         return blocking(self._client).get_agent_config(self._agent_id)
+
+
+@contextmanager
+def _recording(attempt: Attempt, stream: StreamedResponse) -> Iterator[None]:
+    """What a stream has cost, read to its end or left; one that breaks is reported as that."""
+    try:
+        yield
+    except BaseException as error:
+        if classify(error) is None:
+            attempt.record(_counted(stream.usage, stream.model_name))
+        raise
+    attempt.record(_counted(stream.usage, stream.model_name))
 
 
 @contextmanager

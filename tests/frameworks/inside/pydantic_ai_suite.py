@@ -166,3 +166,18 @@ def test_a_stream_that_breaks_is_not_begun_again(
 
     assert asyncio.run(ask()) == "fi"
     assert second.calls == []
+
+
+def test_a_stream_that_its_reader_leaves_has_cost_something(
+    client: SwitchyardClient, data: TestData, chain: Chain
+) -> None:
+    chain("openai_compatible")
+
+    async def ask() -> None:
+        async with Agent(SwitchyardModel(client, "trader")).run_stream("ping") as run:
+            assert await run.get_output() == "first says"
+            raise LookupError("the reader's own")
+
+    with pytest.raises(LookupError):
+        asyncio.run(ask())
+    assert counted(data.usage_of("trader")[0]) == FIRST
