@@ -19,7 +19,8 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
+from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -96,9 +97,7 @@ def _send(port: int, batches: list[bytes]) -> float:
             if not body:
                 return
             for _ in range(1 if place % TWICE_EVERY else 2):
-                connection.request("POST", "/api/usage", body, HEADERS)
-                answer = connection.getresponse()
-                receipt = json.loads(answer.read())
+                answer, receipt = _post(connection, body)
                 if answer.status != 200 or receipt["accepted"] + receipt["duplicates"] != BATCH:
                     errors.append(receipt)
 
@@ -110,6 +109,17 @@ def _send(port: int, batches: list[bytes]) -> float:
         thread.join()
     assert not errors, errors[0]
     return time.perf_counter() - started
+
+
+def _post(connection: HTTPConnection, body: bytes) -> tuple[HTTPResponse, dict[str, Any]]:
+    """The answer, once there is one: a busy server sends batches away for a while."""
+    while True:
+        connection.request("POST", "/api/usage", body, HEADERS)
+        answer = connection.getresponse()
+        receipt = json.loads(answer.read())
+        if answer.status not in {429, 503}:
+            return answer, receipt
+        time.sleep(float(answer.headers["Retry-After"]))
 
 
 def _count(connection: psycopg.Connection) -> dict[str, int]:

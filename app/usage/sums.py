@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from app.core.clock import utcnow
 from app.core.db import db
 from app.core.errors import Invalid
-from app.usage.bulk import CrossJoin
+from app.usage.bulk import CrossJoin, on_postgresql
 from app.usage.cubes import DAY, QUARTER, WIDTHS, Span, cover, smallest_cube
 from app.usage.event_fields import EARLIEST, MAX_AHEAD, Event
 from app.usage.listing import Selection, find_priced
@@ -71,13 +71,16 @@ class _Spans:
     closed_until: int
     days: Days
 
-    def table(self, *, daily: bool) -> sa.CTE:
-        """The spans that make it up; daily, none of them reaches over midnight."""
+    def rollups(self, *, daily: bool) -> tuple[sa.FromClause, sa.ColumnElement[bool]]:
+        """The rollups that make it up, by series; daily, none of them reaches over midnight."""
         within_days = DAY if self.days.is_utc else QUARTER
         widest = within_days if daily else WIDTHS[-1]
-        columns = [sa.column(name, sa.BigInteger) for name in Span._fields]
         spans = cover(self.first, self.last, self.closed_until, widest)
-        return sa.values(*columns).data(spans).cte("spans")
+        if not on_postgresql():
+            return _looked_up(spans)
+        # Ten thousand groups do not fit into the usual 4 MB: it would sort them on disk.
+        db.session.execute(sa.text("SET LOCAL work_mem = '64MB'"))
+        return _searched(spans)
 
     def day(self) -> sa.ColumnElement[int]:
         """The number of the local day that a rollup is of."""
@@ -88,25 +91,49 @@ class _Spans:
         return (start + (sa.case(*cases, else_=last) if cases else last)) // DAY
 
 
+def _searched(spans: Sequence[Span]) -> tuple[sa.FromClause, sa.ColumnElement[bool]]:
+    """For PostgreSQL, which plans by the numbers: few series by their key, many by the time."""
+    table = usage_rollups.c
+    of_series = sa.join(SERIES, usage_rollups, table.series_id == SERIES.c.id)
+    return of_series, sa.or_(
+        *(
+            sa.and_(
+                table.width == sa.literal_column(str(it.width)),
+                table.start >= sa.literal_column(str(it.start)),
+                table.start < sa.literal_column(str(it.end)),
+            )
+            for it in spans
+        )
+    )
+
+
+def _looked_up(spans: Sequence[Span]) -> tuple[sa.FromClause, sa.ColumnElement[bool]]:
+    """For SQLite, which would read all that a series has: each span of each series by its key."""
+    table = usage_rollups.c
+    columns = [sa.column(name, sa.BigInteger) for name in Span._fields]
+    span = sa.values(*columns).data(list(spans)).cte("spans")
+    return CrossJoin(CrossJoin(SERIES, span), usage_rollups), sa.and_(
+        table.series_id == SERIES.c.id,
+        table.width == span.c.width,
+        table.start >= span.c.start,
+        table.start < span.c.end,
+    )
+
+
 def _read_rollups(question: Question, names: Sequence[str], spans: _Spans) -> dict[Group, Values]:
     daily = DAILY in question.group_by
-    rollups, span = usage_rollups.c, spans.table(daily=daily)
+    source, within = spans.rollups(daily=daily)
     groups: list[Any] = [
         spans.day().label(DAILY) if name == DAILY else SERIES.c[GROUPS[name]]
         for name in question.group_by
     ]
     # By its name: PostgreSQL takes the same expression with other parameters for another one.
     keys = [sa.literal_column(DAILY) if it.name == DAILY else it for it in groups]
+    sums = (sa.cast(sa.func.sum(usage_rollups.c[name]), sa.BigInteger) for name in names)
     query = (
-        sa.select(*groups, *(sa.cast(sa.func.sum(rollups[it]), sa.BigInteger) for it in names))
-        .select_from(CrossJoin(CrossJoin(SERIES, span), usage_rollups))
-        .where(
-            *_series(question),
-            rollups.series_id == SERIES.c.id,
-            rollups.width == span.c.width,
-            rollups.start >= span.c.start,
-            rollups.start < span.c.end,
-        )
+        sa.select(*groups, *sums)
+        .select_from(source)
+        .where(*_series(question), within)
         .group_by(*keys)
     )
     width = len(groups)

@@ -64,6 +64,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("series_id", "width", "start", name=op.f("pk_usage_rollups")),
         sqlite_with_rowid=False,
     )
+    op.create_index("ix_usage_rollups_time", "usage_rollups", ["width", "start"])
     state = op.create_table(
         "usage_state",
         sa.Column("id", sa.Integer(), nullable=False),
