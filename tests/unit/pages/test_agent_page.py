@@ -16,7 +16,6 @@ from app.agents.models import Agent
 from app.changes.services import read_state
 from app.core.clock import utcnow
 from app.core.db import commit, db
-from app.pages.agent_cost import dollars
 from app.pages.agent_page import MASK, Value, find_effective, list_clients
 from app.providers import services as providers
 from app.providers.models import Provider
@@ -150,16 +149,3 @@ def test_clients_that_may_read_it_are_listed_last_seen_first(provider: Provider)
     found, total = list_clients(agent)
     assert ([client.client_id for client in found], total) == (["mine"], 1)
     assert found[0].connected
-
-
-@pytest.mark.parametrize(
-    ("amount", "shown"),
-    [
-        ("0", "$0.00"),
-        ("1234.567", "$1,234.57"),
-        ("0.5", "$0.5000"),
-        ("0.000049", "under $0.0001"),
-    ],
-)
-def test_money_has_the_digits_that_it_needs(amount: str, shown: str) -> None:
-    assert dollars(amount) == shown
