@@ -57,6 +57,16 @@ class LineField(StringField):
         super().__init__(label, rules, filters=[stripped, or_none], **kwargs)
 
 
+class MoneyField(LineField):
+    """US dollars, digit by digit: what is no amount is the schema's to refuse."""
+
+    def __init__(self, label: str, **kwargs: Any) -> None:
+        super().__init__(label, render_kw={"inputmode": "decimal"}, **kwargs)
+
+    def process_data(self, value: Any) -> None:
+        self.data = None if value is None else format(value, "f")
+
+
 class ProseField(TextAreaField):
     """Many lines, kept as they are but for the browser's line ends; nothing entered is None."""
 

@@ -14,11 +14,6 @@ SAYS = {
     Outcome.NOT_LISTED: "not in the catalogue",
     Outcome.BY_THE_HOUR: "by the hour",
 }
-WHY = {
-    Outcome.NOT_LISTED: "Its calls are unpriced until a price is entered.",
-    Outcome.BY_THE_HOUR: "It costs more at some hours, which only the catalogue itself can say: "
-    "leave it out of the table.",
-}
 
 
 class FilledPriceView(PriceView):
@@ -37,7 +32,6 @@ class FilledPriceView(PriceView):
                 proposals=fill_table(),
                 labels=LABELS,
                 says=SAYS,
-                why=WHY,
                 return_url=self._return_url(),
             )
         )

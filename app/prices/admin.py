@@ -10,7 +10,7 @@ from wtforms import BooleanField, FieldList, Form, FormField
 
 from app.accounts.gate import Permission
 from app.admin.base import ResourceView, expose
-from app.admin.fields import LineField, MomentField, ResourceForm, WholeField
+from app.admin.fields import LineField, MomentField, MoneyField, ResourceForm, WholeField
 from app.core.clock import utcnow
 from app.prices import services
 from app.prices.models import AMOUNTS, Price
@@ -34,8 +34,8 @@ LABELS = {
 MINUTE = {"second": 0, "microsecond": 0}
 
 
-def _money(name: str) -> LineField:
-    return LineField(LABELS[name], render_kw={"inputmode": "decimal"})
+def _money(name: str) -> MoneyField:
+    return MoneyField(LABELS[name])
 
 
 class TierForm(Form):

@@ -108,11 +108,16 @@ def _draw_rows(ask: Ask, report: Report) -> Markup | None:
         Bar(
             " · ".join(row[name] or "none" for name in names),
             float(row["cost"]),
-            dollars(row["cost"]),
+            _shown(row),
         )
         for row in report.rows[:DRAWN]
     ]
     return bar_chart(bars, f"Cost by {' and '.join(ask.group_by)}, the dearest first")
+
+
+def _shown(row: dict[str, Any]) -> str:
+    """A row's cost; where nothing of it has a price, that."""
+    return "unpriced" if row["unpriced_calls"] == row["calls"] else dollars(row["cost"])
 
 
 def _page_number() -> int:

@@ -13,7 +13,7 @@ from wtforms import BooleanField, SelectField
 from app.accounts.gate import Permission
 from app.admin.base import ResourceView
 from app.admin.charts import gauge
-from app.admin.fields import LineField, ResourceForm, choices
+from app.admin.fields import LineField, MoneyField, ResourceForm, choices
 from app.agents import services as agents
 from app.core.rest import paged
 from app.providers import services as providers
@@ -22,6 +22,7 @@ from app.usage import budgets
 from app.usage.budget_counting import Spending, target_names, target_of
 from app.usage.budget_models import Budget, BudgetScope, Period
 from app.usage.budget_schemas import BudgetIn, BudgetPatch
+from app.usage.measures import show_money
 
 COMMON = ("name", "period", "timezone", "warn_at", "block_at", "is_active")
 SCOPES = {
@@ -39,10 +40,10 @@ class BudgetForm(ResourceForm):
     """A budget that is there: whom it is for does not change."""
 
     name = LineField("Name", required=True)
-    period = SelectField("Window", choices=choices(PERIODS.items()))
+    period = SelectField("Window", choices=choices(PERIODS.items()), default=Period.MONTH)
     timezone = LineField("Time zone", render_kw={"list": "zones", "spellcheck": "false"})
-    warn_at = LineField("Warn at, US dollars", render_kw={"inputmode": "decimal"})
-    block_at = LineField("Block at, US dollars", render_kw={"inputmode": "decimal"})
+    warn_at = MoneyField("Warn at, US dollars")
+    block_at = MoneyField("Block at, US dollars")
     is_active = BooleanField("Active", default=True)
 
     def payload(self) -> dict[str, Any]:
@@ -53,7 +54,7 @@ class BudgetForm(ResourceForm):
 class NewBudgetForm(BudgetForm):
     """A budget as it is entered."""
 
-    scope = SelectField("Spending of", choices=choices(SCOPES.items()))
+    scope = SelectField("Spending of", choices=choices(SCOPES.items()), default=BudgetScope.AGENT)
     agent_id = LineField("Agent id", render_kw={"list": "agents", "spellcheck": "false"})
     provider = LineField("Provider", render_kw={"list": "providers", "spellcheck": "false"})
 
@@ -103,8 +104,12 @@ class BudgetView(ResourceView):
     column_sortable_list = ("name", "state")
     column_formatters = {name: macro(f"{name}_cell") for name in column_list}  # noqa: RUF012
     column_formatters_export = {  # noqa: RUF012
-        "target": lambda _view, _context, row, _name: target_names([row]).get(target_of(row), ""),
-        "spent": lambda _view, _context, row, _name: budgets.read_spendings([row])[row.id].spent,
+        "scope": lambda _view, _context, row, _name: row.scope.value,
+        "period": lambda _view, _context, row, _name: row.period.value,
+        "target": lambda _view, _context, row, _name: _target_of(row) or "",
+        "spent": lambda _view, _context, row, _name: show_money(
+            budgets.read_spendings([row])[row.id].spent
+        ),
     }
 
     def list_query(self, args: dict[str, Any]) -> Any:

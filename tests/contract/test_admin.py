@@ -5,6 +5,7 @@ The rows of Flask-Admin's known faults, each held shut.
 
 import re
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from html import unescape
 from typing import Any
 
@@ -18,8 +19,10 @@ from app.accounts.services import create_token, create_user, find_user
 from app.agents import services as agents
 from app.changes.services import read_state
 from app.core.db import commit, db
+from app.prices import services as prices
 from app.providers import services as providers
 from app.tasks import services as tasks
+from app.usage import budgets
 from app.webhooks.services import create_webhook, request_test
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ADMIN_TOKEN
 from tests.support.console import Console, token_in
@@ -59,6 +62,15 @@ PAGES = {
     "/admin/voice/": READ,
     "/admin/voice/edit/?id={agent}": WRITE,
     "/admin/halt/": OPERATE,
+    "/admin/costs/": READ,
+    "/admin/costs/calls/": READ,
+    "/admin/budget/": INSPECT,
+    "/admin/budget/new/": ADMINISTER,
+    "/admin/budget/edit/?id={budget}": ADMINISTER,
+    "/admin/price/": INSPECT,
+    "/admin/price/new/": ADMINISTER,
+    "/admin/price/edit/?id={price}": ADMINISTER,
+    "/admin/price/fill/": ADMINISTER,
     "/admin/history/": READ,
     "/admin/client/": INSPECT,
     "/admin/health_jobs/": INSPECT,
@@ -86,6 +98,8 @@ FILES = {
     "/admin/user/export/csv/": INSPECT,
     "/admin/token/export/csv/": INSPECT,
     "/admin/webhook/export/csv/": INSPECT,
+    "/admin/budget/export/csv/": INSPECT,
+    "/admin/price/export/csv/": INSPECT,
     "/admin/search/": READ,
 }
 POSTS = {
@@ -130,6 +144,14 @@ POSTS = {
     "/admin/webhook/edit/?id={webhook}": ADMINISTER,
     "/admin/webhook/delete/": ADMINISTER,
     "/admin/webhook/test/": ADMINISTER,
+    "/admin/budget/new/": ADMINISTER,
+    "/admin/budget/edit/?id={budget}": ADMINISTER,
+    "/admin/budget/delete/": ADMINISTER,
+    "/admin/price/new/": ADMINISTER,
+    "/admin/price/edit/?id={price}": ADMINISTER,
+    "/admin/price/delete/": ADMINISTER,
+    "/admin/price/end/": ADMINISTER,
+    "/admin/price/fill/": ADMINISTER,
     "/admin/import_export/preview/": ADMINISTER,
     "/admin/import_export/apply/": ADMINISTER,
 }
@@ -146,6 +168,8 @@ VIEWS = (
     "user",
     "token",
     "webhook",
+    "budget",
+    "price",
 )
 READ_ONLY = ("history", "client")
 INLINE = re.compile(r"<script(?![^>]* src=)|\son\w+=|javascript:|<style|\sstyle=")
@@ -169,6 +193,9 @@ def ids(app: Flask) -> dict[str, int]:
         hook = {"name": "shown", "url": "https://hooks.example.com", "secret": CANARY}
         webhook, _ = create_webhook(hook)
         request_test(webhook.id)
+        price = prices.create_price({"provider": "openai", "model": "m", "note": "shown"})
+        limit = {"name": "shown", "scope": "all", "period": "day", "block_at": Decimal(9)}
+        budget = budgets.create_budget(limit)
         return {
             "provider": provider.id,
             "agent": agent.id,
@@ -177,6 +204,8 @@ def ids(app: Flask) -> dict[str, int]:
             "user": user.id,
             "token": token.id,
             "webhook": webhook.id,
+            "price": price.id,
+            "budget": budget.id,
         }
 
 
@@ -244,7 +273,7 @@ def test_every_admin_route_is_in_the_tables_above(app: Flask) -> None:
     views = "|".join(READ_ONLY)
     harmless = re.compile(
         rf"/admin/(static/.*|\w+/ajax/lookup/|({views})/(new|edit|details|delete)/"
-        r"|(llm_config|user|token)/details/|voice/(new|details|delete)/)"
+        r"|(llm_config|user|token|budget|price)/details/|voice/(new|details|delete)/)"
     )
     routes = {
         rule.rule.replace("<export_type>", "csv")
