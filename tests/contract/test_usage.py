@@ -191,6 +191,7 @@ def test_a_deleted_agent_is_still_counted(api: Api, send: Send) -> None:
     assert api("GET", "/usage/summary?group_by=agent").json["rows"][0]["agent_id"] == "gone"
 
 
+@on_sqlite
 def test_a_bound_token_reports_for_its_own(api: Api, make_token: MakeToken, send: Send) -> None:
     for name in ("mine", "other"):
         api("POST", "/agents", {"name": name, "llm_provider": "ollama", "llm_model": "m"})
@@ -218,6 +219,7 @@ def test_a_bound_token_reports_for_its_own(api: Api, make_token: MakeToken, send
     assert api("GET", "/usage/summary?agent_id=other", token=token).status_code == 403
 
 
+@on_sqlite
 def test_a_viewer_sees_what_is_theirs_and_what_is_nobodys(
     api: Api, send: Send, make_user: MakeUser, sign_in: SignIn
 ) -> None:
@@ -249,6 +251,7 @@ def test_a_clock_that_is_ahead_is_told_of(api: Api, send: Send) -> None:
     assert api("GET", "/usage/summary").json["total"]["calls"] == 2
 
 
+@on_sqlite
 def test_what_a_call_cost_is_kept_with_its_rates(api: Api, send: Send) -> None:
     prices = {"cost_per_1k_input_tokens": "0.0025", "cost_per_1k_output_tokens": "0.01"}
     chain = [

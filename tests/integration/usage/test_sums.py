@@ -135,7 +135,7 @@ def test_every_view_of_a_period_has_the_same_total(
         assert close_days(utcnow() + timedelta(days=3)) > 0
     known = costs()
 
-    @settings(max_examples=30, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=20, suppress_health_check=list(HealthCheck))
     @given(st.sampled_from(GROUPINGS), st.sampled_from(ZONES), moments, moments)
     def look(
         group_by: tuple[str, ...], zone: str, one: datetime | None, other: datetime | None
@@ -160,11 +160,12 @@ def test_every_view_of_a_period_has_the_same_total(
 def test_closing_a_day_changes_nothing_that_is_seen(
     world: list[dict[str, Any]], report: Report
 ) -> None:
-    views = [ask(group_by, zone) for group_by in GROUPINGS for zone in ZONES[:3]]
+    asked = [(group_by, zone) for group_by in GROUPINGS[::3] for zone in ZONES[:2]]
+    views = [ask(*it) for it in asked]
     assert close_days(TODAY + timedelta(hours=1)) == 0  # up to today they were closed at set-up
     assert close_days(TODAY + timedelta(days=2, minutes=20)) == 2
     assert close_days(TODAY + timedelta(days=2, minutes=20)) == 0
-    assert views == [ask(group_by, zone) for group_by in GROUPINGS for zone in ZONES[:3]]
+    assert views == [ask(*it) for it in asked]
     # A late call is added to the day that is closed.
     report(event((TODAY + timedelta(hours=1)).isoformat(), agent_id="a"))
     assert ask()["total"]["calls"] == len(world) + 1
@@ -176,16 +177,23 @@ def test_closing_a_day_changes_nothing_that_is_seen(
 def test_sums_made_anew_are_the_same(world: list[dict[str, Any]]) -> None:
     before = rollups()
     assert {width for _series, width, *_ in before} == set(WIDTHS)
-    report = rebuild(Period())
-    assert (report.calls, report.differences) == (len(world), 0)
+    assert sums_anew() == (len(world), 0)
     assert rollups() == before
     db.session.execute(sa.update(usage_rollups).values(calls=usage_rollups.c.calls + 1))
     db.session.execute(
         sa.delete(usage_rollups).where(usage_rollups.c.width == QUARTER, usage_rollups.c.errors > 0)
     )
     commit()
-    assert rebuild(Period()).differences > 0
+    calls, differences = sums_anew()
+    assert (calls, differences > 0) == (len(world), True)
     assert rollups() == before
+
+
+def sums_anew() -> tuple[int, int]:
+    """All that the world has; there are eight empty months in between."""
+    spring = rebuild(Period(SPRING, SPRING + timedelta(days=14)))
+    now = rebuild(Period(TODAY - timedelta(days=2)))
+    return spring.calls + now.calls, spring.differences + now.differences
 
 
 def test_only_some_days_are_made_anew(world: list[dict[str, Any]]) -> None:
