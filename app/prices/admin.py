@@ -34,17 +34,17 @@ LABELS = {
 MINUTE = {"second": 0, "microsecond": 0}
 
 
-def _money(name: str) -> MoneyField:
-    return MoneyField(LABELS[name])
+def _money(name: str, rest: str = "") -> MoneyField:
+    return MoneyField(LABELS[name] + rest)
 
 
 class TierForm(Form):
     """What a call costs whose input is long."""
 
     above = WholeField("Above, input tokens", low=1, high=MAX_THRESHOLD)
-    input_per_1m = _money("input_per_1m")
-    cached_input_per_1m = _money("cached_input_per_1m")
-    output_per_1m = _money("output_per_1m")
+    input_per_1m = _money("input_per_1m", ", then")
+    cached_input_per_1m = _money("cached_input_per_1m", ", then")
+    output_per_1m = _money("output_per_1m", ", then")
 
     def payload(self) -> dict[str, Any]:
         """What was entered; nothing at all is no tier."""

@@ -5,6 +5,7 @@ A new sink is one more line in SINKS; a new secret one more line in `canaries`.
 
 import ipaddress
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from app.core.redis import connect
 from app.health import services as health
 from app.webhooks.delivery import deliver_due
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ADMIN_TOKEN, close_app, make_app
+from tests.support.console import Console
 from tests.support.loopback_provider import LoopbackProvider
 from tests.support.processes import wait_until
 from tests.support.servers import SECRETS, RedisServer
@@ -33,6 +35,7 @@ PROVIDER_KEY = "sk-canary-provider-0123456789"
 STEP_KEY = "sk-canary-step-0123456789"
 WEBHOOK_SECRET = "canary-webhook-0123456789"
 ENVIRONMENT_KEY = "canary-environment-0123456789"  # of no shape that a log filter would know
+ONE_ROW = re.compile(r"/(details|edit)/$")
 THE_END = "canary:the-end"
 BEARER = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 
@@ -178,6 +181,19 @@ def webhooks(world: World) -> Iterator[str]:
         yield world.get(path, ADMIN_TOKEN)
 
 
+def admin_pages(world: World) -> Iterator[str]:
+    """Every page of the admin interface, to an admin; pages about one row of the first three."""
+    session = Console(world.app, ADMIN_EMAIL, ADMIN_PASSWORD)
+    paths = {
+        rule.rule.replace("<export_type>", "csv")
+        for rule in world.app.url_map.iter_rules()
+        if rule.rule.startswith("/admin/") and "<path:" not in rule.rule and "GET" in rule.methods
+    }
+    for path in sorted(paths):
+        for number in (1, 2, 3) if ONE_ROW.search(path) else (1,):
+            yield f"{path} {session.get(path, id=number).text}"
+
+
 SINKS: tuple[Callable[[World], Iterator[str]], ...] = (
     get_answers,
     health_and_documents,
@@ -190,6 +206,7 @@ SINKS: tuple[Callable[[World], Iterator[str]], ...] = (
     redis_traffic,
     commands,
     webhooks,
+    admin_pages,
 )
 
 
@@ -216,6 +233,7 @@ def test_the_canaries_are_there_and_would_be_heard(world: World) -> None:
         redis_traffic,
         commands,
         webhooks,
+        admin_pages,
     ):
         assert "".join(sink(world)), sink.__name__
 
