@@ -150,10 +150,6 @@ def _shown(name: str, schema: dict[str, Any]) -> fields.Field[Any]:
     return kind(allow_none=True, metadata={"description": schema["description"]})
 
 
-class RatesField(fields.Dict):
-    """The rates applied, as decimal strings named with their unit."""
-
-
 EventOut = Schema.from_dict(
     {
         **{name: _shown(name, schema) for name, schema in SCHEMA["properties"].items()},
@@ -166,7 +162,10 @@ EventOut = Schema.from_dict(
         ),
         "currency": fields.String(),
         "price_source": fields.String(allow_none=True),
-        "rates": RatesField(allow_none=True),
+        "rates": fields.Dict(
+            allow_none=True,
+            metadata={"description": "The rates applied: decimal strings, named with their unit."},
+        ),
     },
     name="UsageEventOut",
 )
