@@ -35,11 +35,12 @@ class CostsView(Gate, BaseView):
     @expose("/")
     def index(self) -> ResponseReturnValue:
         """The pivot, its chart, every day of the period, and what has no price."""
+        ask = None
         try:
             ask = self._read_ask()
             report = read_report(ask)
         except Invalid as error:
-            return self._refused("switchyard/costs.html", error)
+            return self._refused("switchyard/costs.html", error, ask)
         return self._page(
             "switchyard/costs.html",
             ask,
@@ -88,9 +89,11 @@ class CostsView(Gate, BaseView):
             )
         )
 
-    def _refused(self, template: str, error: Invalid) -> ResponseReturnValue:
-        """The usual question under what is wrong with this one."""
-        ask = read_ask(EMPTY, (), Sight.of(g.caller))
+    def _refused(
+        self, template: str, error: Invalid, ask: Ask | None = None
+    ) -> ResponseReturnValue:
+        """What is wrong with this question, under it or, where it cannot be read, the usual one."""
+        ask = ask or read_ask(EMPTY, (), Sight.of(g.caller))
         return self._page(template, ask, problem=error.message), error.status
 
 

@@ -149,15 +149,12 @@ class BudgetView(ResourceView):
 
 def _standings(rows: Collection[Budget]) -> dict[int, Standing]:
     spendings, names = budgets.read_spendings(rows), target_names(rows)
-    return {
-        row.id: Standing(
-            spendings[row.id],
-            names.get(target_of(row)),
-            _bar(row, spendings[row.id].spent),
-            _find_blocked(row),
-        )
-        for row in rows
-    }
+    standings = {}
+    for row in rows:
+        spending, target = spendings[row.id], names.get(target_of(row))
+        blocked = _find_blocked(row) if target else []
+        standings[row.id] = Standing(spending, target, _bar(row, spending.spent), blocked)
+    return standings
 
 
 def _bar(row: Budget, spent: Decimal) -> Markup:

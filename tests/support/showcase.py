@@ -41,6 +41,9 @@ PAGES = {
     "user-form": "/admin/user/new/",
     "tokens": "/admin/token/",
     "token-form": "/admin/token/new/",
+    "webhooks": "/admin/webhook/",
+    "webhook": "/admin/webhook/details/?id={webhook}",
+    "webhook-form": "/admin/webhook/new/",
     "import-export": "/admin/import_export/",
     "settings": "/admin/settings/",
     "halt": "/admin/halt/",
@@ -97,6 +100,8 @@ class Showcase:
         self.call("POST", "/agents/order-router/halt", {"reason": "venue is down"})
         self.call("PATCH", "/agents/default", {"provider_id": providers["local"]})
         self._people()
+        hook = {"name": "pager", "url": f"http://{provider.address}/hook"}
+        webhook = self.call("POST", "/webhooks", hook)["id"]
         price = self._money(providers)
         self._usage()
         self._wait_for_checks(provider, providers)
@@ -106,6 +111,7 @@ class Showcase:
             "agent": agent_id,
             "task": task["id"],
             "price": price,
+            "webhook": webhook,
         }
 
     def _providers(self, provider: LoopbackProvider) -> dict[str, int]:

@@ -4,7 +4,16 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from app.admin.charts import Bar, Point, bar_chart, line_chart, nice_top
+from app.admin.charts import (
+    Bar,
+    Point,
+    bar_chart,
+    column_chart,
+    gauge,
+    line_chart,
+    nice_top,
+    sparkline,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 EVIL = '"><script>alert(1)</script>'
@@ -59,3 +68,39 @@ def test_what_people_wrote_is_text() -> None:
     )
     assert "<script" not in drawn
     assert "style" not in drawn
+
+
+def test_columns_stand_on_the_axis_and_say_what_they_are() -> None:
+    bars = [Bar("Monday", 1, "$1.00"), Bar(EVIL, 4, "$4.00"), Bar("Wednesday", 0, "$0.00")]
+    chart = ET.fromstring(column_chart(bars, "Cost of each day", lambda value: f"${value:g}"))
+    columns = chart.findall("rect")
+    tops, heights = ([float(it.attrib[name]) for it in columns] for name in ("y", "height"))
+    assert heights[1] == pytest.approx(4 * heights[0], rel=0.01)
+    assert heights[2] == 0
+    feet = {round(top + height) for top, height in zip(tops, heights, strict=True)}
+    assert len(feet) == 1
+    assert [it.findtext("title") for it in columns][1] == f"{EVIL}: $4.00"
+    texts = [text.text for text in chart.findall("text")]
+    assert texts == ["$0", "$2.5", "$5", "Monday", "Wednesday"]
+    assert column_chart([], "Nothing", str)
+
+
+def test_a_sparkline_ends_where_its_values_do() -> None:
+    line = ET.fromstring(sparkline([0, 1, 2], "Cost")).find("polyline")
+    assert line is not None
+    points = [tuple(map(float, it.split(","))) for it in line.attrib["points"].split()]
+    assert [x for x, _y in points] == [0, 80, 160]
+    assert points[0][1] > points[1][1] > points[2][1]
+    assert sparkline([], "Nothing")
+    assert sparkline([0, 0], "Nothing")
+
+
+@pytest.mark.parametrize(("share", "width"), [(0.25, 50), (0, 0), (7.5, 200), (-1, 0)])
+def test_a_gauge_is_full_at_most(share: float, width: float) -> None:
+    bar = ET.fromstring(gauge(share, "25 %", "warn", mark=0.8))
+    _track, fill = bar.findall("rect")
+    assert float(fill.attrib["width"]) == width
+    assert fill.attrib["class"] == "gauge-fill warn"
+    line = bar.find("line")
+    assert line is not None
+    assert line.attrib["x1"] == "160.0"

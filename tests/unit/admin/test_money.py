@@ -1,4 +1,6 @@
-"""Money as people read it."""
+"""Money as pages write it: rounded for the eye, never to nothing."""
+
+from decimal import Decimal
 
 import pytest
 
@@ -9,10 +11,16 @@ from app.admin.money import dollars
     ("amount", "shown"),
     [
         ("0", "$0.00"),
-        ("1234.567", "$1,234.57"),
-        ("0.5", "$0.5000"),
-        ("0.000049", "under $0.0001"),
+        ("0.000000000001", "under $0.0001"),
+        ("0.00004", "under $0.0001"),
+        ("0.00005", "$0.0001"),
+        ("0.0213", "$0.0213"),
+        ("0.99999", "$1.0000"),
+        ("1", "$1.00"),
+        ("1.005", "$1.01"),
+        ("1234567.891", "$1,234,567.89"),
     ],
 )
-def test_money_has_the_digits_that_it_needs(amount: str, shown: str) -> None:
+def test_dollars(amount: str, shown: str) -> None:
     assert dollars(amount) == shown
+    assert dollars(Decimal(amount)) == shown
