@@ -9,7 +9,6 @@ from typing import Any
 import swagger_ui_bundle
 from flask import Flask, Response, g, request, send_from_directory
 from flask_security import current_user
-from flask_smorest import Api
 from flask_smorest.error_handler import ErrorSchema as PlainErrorSchema
 from marshmallow import fields
 from sqlalchemy.exc import DataError, OperationalError
@@ -19,6 +18,7 @@ from app.admin.errors import error_page
 from app.core.crypto import hash_token
 from app.core.db import CLASHES, conflict_of, db
 from app.core.errors import Invalid, SwitchyardError, Unavailable
+from app.core.openapi import LateApi
 from app.core.rate_limits import check_rate
 from app.extensions import csrf
 
@@ -41,7 +41,7 @@ class ErrorSchema(PlainErrorSchema):
     request_id = fields.String(metadata={"description": "What the log has it under"})
 
 
-class ErrorPayloadApi(Api):
+class ErrorPayloadApi(LateApi):
     """flask-smorest's error payload plus the request id, for /api: the admin answers in HTML."""
 
     ERROR_SCHEMA = ErrorSchema
@@ -103,6 +103,7 @@ def init_app(app: Flask) -> None:
         # Sessions are checked in the gate, which knows a token from a session.
         csrf.exempt(blueprint)
         api.register_blueprint(blueprint, url_prefix="/api")
+    api.describe_from_now_on()
     app.register_blueprint(probes)
     app.before_request(partial(_limit, frozenset(blueprint.name for blueprint in blueprints)))
     app.register_error_handler(SwitchyardError, _refused)

@@ -5,7 +5,6 @@ from typing import Any
 import marshmallow as ma
 import sqlalchemy as sa
 from flask import Request, Response, jsonify, request
-from flask_smorest import Blueprint as SmorestBlueprint
 from marshmallow import fields, validate
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, PreconditionFailed, UnsupportedMediaType
@@ -13,6 +12,7 @@ from werkzeug.exceptions import BadRequest, PreconditionFailed, UnsupportedMedia
 from app.core import strict_json
 from app.core.addresses import check_url_syntax
 from app.core.db import db
+from app.core.openapi import LateBlueprint
 
 MAX_ID = 2**31 - 1
 MAX_PAGE_SIZE = 200
@@ -28,6 +28,8 @@ class StrictParser(FlaskParser):
     }
 
     def load_json(self, req: Request, schema: ma.Schema) -> Any:
+        if not getattr(schema, "needs_body", True) and not req.get_data():
+            return {}
         if not req.is_json:
             raise UnsupportedMediaType(
                 "Send the body as JSON, with Content-Type: application/json."
@@ -38,14 +40,19 @@ class StrictParser(FlaskParser):
             raise BadRequest(str(error)) from None
 
 
-class Blueprint(SmorestBlueprint):
+class Blueprint(LateBlueprint):
     """A smorest blueprint with the strict parser."""
 
     ARGUMENTS_PARSER = StrictParser()
 
-    def arguments(self, schema: type[ma.Schema], **kwargs: Any) -> Any:
-        """smorest's, with the schema built once instead of for every request."""
-        return super().arguments(schema(), **kwargs)
+    def arguments(self, schema: type["Schema"], *, required: bool = True, **kwargs: Any) -> Any:
+        """smorest's, with the schema built once instead of for every request.
+
+        A body that is not ``required`` may be left out: the red button needs no words.
+        """
+        built = schema()
+        built.needs_body = required
+        return super().arguments(built, required=required, **kwargs)
 
 
 class Schema(ma.Schema):
@@ -53,6 +60,8 @@ class Schema(ma.Schema):
 
     class Meta:
         unknown = ma.RAISE
+
+    needs_body = True
 
 
 class Text(fields.String):
@@ -93,6 +102,16 @@ class Flag(fields.Boolean):
         if not isinstance(value, bool):
             raise self.make_error("invalid")
         return value
+
+
+class JsonObject(fields.Dict):
+    """A JSON object; null empties it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(keys=fields.String(), allow_none=True, **kwargs)
+
+    def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return {} if value is None else super().deserialize(value, *args, **kwargs)
 
 
 class HttpUrl(fields.String):
