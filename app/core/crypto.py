@@ -146,6 +146,11 @@ def new_key_id() -> str:
     return uuid.uuid4().hex
 
 
+def key_id_at(key_id: str, origin: str) -> str:
+    """The id that holders of a key know it by: another one wherever else it is to be sent."""
+    return hashlib.sha256(f"{key_id} {origin}".encode()).hexdigest()[:32]
+
+
 def seal_key(secret: Secret, *, entity: str, key_id: str, origin: str) -> str:
     """Seal an API key for one row (through its key id) and one origin."""
     payload = {"entity": entity, "key_id": key_id, "origin": origin}

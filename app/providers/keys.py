@@ -20,6 +20,7 @@ class EffectiveKey:
     """The key a call is made with, opened only where it is used or revealed."""
 
     key_id: str
+    """Another one for another key, and for another origin that the key is to go to."""
     open: Callable[[], Secret | None]
     """Raises KeyUnreadable."""
 
@@ -84,14 +85,17 @@ class HoldsKey:
         """The stored key apart from its row: ciphertext, and what it takes to open it."""
         if self.api_key_id is None or self.api_key_sealed is None:
             return None
+        origin = crypto.origin_of(self.key_origin_url)
         opened = partial(
             crypto.open_key,
             self.api_key_sealed,
             entity=self.entity,
             key_id=self.api_key_id,
-            origin=crypto.origin_of(self.key_origin_url),
+            origin=origin,
         )
-        return EffectiveKey(self.api_key_id, opened)
+        # Clients keep a key for as long as its id: where a provider moves, they have to let go of
+        # the key that a step has of its own, or would send it to the new origin.
+        return EffectiveKey(crypto.key_id_at(self.api_key_id, origin), opened)
 
     def before_save(self) -> None:
         """Seal a key that was just set, for the origin that the row has by now."""

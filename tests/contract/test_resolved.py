@@ -186,8 +186,16 @@ def test_one_tokens_etag_is_not_anothers(trader: Api, make_token: MakeToken) -> 
 
 def test_a_key_whose_provider_moved_away_must_be_entered_again(trader: Api) -> None:
     """The step's own key was entered for the origin that its provider had then."""
-    openai = trader("GET", "/providers?type=openai").json["providers"][0]["id"]
-    trader("PATCH", f"/providers/{openai}", {"base_url": "https://moved.example/v1"})
+    openai = trader("GET", "/providers?type=openai").json["providers"][0]
+    before = trader("GET", "/agents/trader/llm").json
+    path = f"/providers/{openai['id']}"
+    trader("PATCH", path, {"base_url": "https://moved.example/v1"})
     body = trader("GET", "/agents/trader/llm").json
     assert body["llm_endpoint"] == "https://moved.example/v1"
     assert body["llm_api_key"] is None
+    # By the id, clients that hold the key let go of it before they call the new origin.
+    assert body["llm_api_key_id"] != before["llm_api_key_id"]
+    trader("PATCH", path, {"base_url": openai["base_url"]})
+    back = trader("GET", "/agents/trader/llm").json
+    names = ("llm_endpoint", "llm_api_key", "llm_api_key_id")
+    assert [back[name] for name in names] == [before[name] for name in names]

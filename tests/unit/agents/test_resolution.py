@@ -122,5 +122,7 @@ def test_a_key_goes_to_the_origin_it_is_for(
 ) -> None:
     theirs = provider(api_key_id=providers, api_key_sealed=providers)
     config = step(on=theirs, api_key_id=own, api_key_sealed=own, endpoint=endpoint)
+    named = {"own": config.sealed_key, "theirs": theirs.sealed_key, "environment": ENVIRONMENT}
+    wanted = named[expected] if expected else None
     found = effective_key(config, lambda _type: ENVIRONMENT)
-    assert (found.key_id if found else None) == expected
+    assert (found and found.key_id) == (wanted and wanted.key_id)
