@@ -35,7 +35,7 @@ class Pick:
 
     position: int
     last_resort: bool = False
-    """All that is left cools down; this step's time is over first. The chain ends with it: it
+    """All that is left has failed lately; this step's time is over first. The chain ends with it: it
     does not wade through steps that are known to be dead."""
 
 
@@ -65,6 +65,9 @@ class Cooldowns:
                     return Pick(position)
             if not left:
                 return None
+            for position in left:
+                if self._only_reported(steps[position]):
+                    return Pick(position)
             soonest = min(left, key=lambda position: self._until(steps[position]))
             return Pick(soonest, last_resort=True)
 
@@ -118,6 +121,12 @@ class Cooldowns:
             return False
         standing.until = now + step.timeout  # this call is the probe
         return True
+
+    def _only_reported(self, step: LLMStep) -> bool:
+        """Nobody has called it in vain: a provider that the server does not reach may well be
+        reached from here, so it is worth a call before the chain gives up."""
+        standing = self._standings.get(key_of(step))
+        return standing is not None and standing.only_reported
 
     def _until(self, step: LLMStep) -> float:
         standing = self._standings.get(key_of(step))

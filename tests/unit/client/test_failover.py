@@ -115,6 +115,17 @@ def test_the_servers_health_check_starts_it_too(cooldowns: Cooldowns) -> None:
     assert cooldowns.pick(ill, set(), 31) == Pick(0)
 
 
+def test_what_only_the_server_found_ill_is_called_before_the_chain_gives_up(
+    cooldowns: Cooldowns,
+) -> None:
+    """Its network is not the agent's: with every provider reported ill, the chain is still run."""
+    ill = tuple(replace(step, provider_status="error") for step in CHAIN)
+    for position, step in enumerate(ill):
+        assert cooldowns.pick(ill, set(range(position)), position) == Pick(position)
+        fail(cooldowns, step, position)
+    assert cooldowns.pick(ill, set(), 3) == Pick(0, last_resort=True)
+
+
 def test_the_servers_all_clear_ends_what_it_started(cooldowns: Cooldowns) -> None:
     ill, well = replace(A, provider_status="error"), replace(A, provider_status="connected")
     assert cooldowns.pick((ill, B), set(), 0) == Pick(1)
