@@ -43,7 +43,7 @@ def read_spend(sight: Sight) -> Spend:
     selection = Selection(
         Period(datetime(first.year, first.month, first.day, tzinfo=UTC)), {}, sight
     )
-    answer = summarise(Question(("day",), UTC, selection))
+    answer = summarise(Question(("day",), UTC, selection), timed=False)
     cost_of = {date.fromisoformat(row["day"]): Decimal(row["cost"]) for row in answer["rows"]}
     days = [today - timedelta(days=ago) for ago in reversed(range(DRAWN_DAYS))]
     return Spend(

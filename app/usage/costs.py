@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 
 from app.core.clock import utcnow
 from app.usage.listing import Selection
-from app.usage.measures import COUNTS, show_money
+from app.usage.measures import COUNTS
 from app.usage.periods import Period, read_period, read_zone
 from app.usage.reach import Sight
-from app.usage.summary import read_group_by, summarise
+from app.usage.summary import read_group_by, summarise, summarise_dearest
 from app.usage.sums import DAILY, GROUPS, Question
 
 PRESETS = {
@@ -101,15 +101,13 @@ def read_ask(args: Mapping[str, str], group_by: Iterable[str], sight: Sight) -> 
 
 def read_report(ask: Ask) -> Report:
     """The page. Raises Invalid."""
-    answer = summarise(ask.question(ask.group_by))
-    by_day = _by_day(ask, answer)
-    rows = sorted(answer["rows"], key=_newest if DAILY in ask.group_by else _dearest, reverse=True)
+    answer = summarise_dearest(ask.question(ask.group_by), SHOWN)
+    by_day = summarise(ask.question([DAILY]), timed=False)["rows"]
     unpriced = _find_unpriced(ask) if answer["total"]["unpriced_calls"] else []
-    rest = rows[SHOWN:]
     return Report(
-        rows=[row | {"calls_args": _calls_args(ask, row)} for row in rows[:SHOWN]],
-        rest=_sum_up(rest) if rest else None,
-        days=_all_days(ask, by_day),
+        rows=[row | {"calls_args": _calls_args(ask, row)} for row in answer["rows"]],
+        rest=answer["rest"],
+        days=_all_days(ask, {row["day"]: row for row in by_day}),
         total=answer["total"],
         currency=answer["currency"],
         unpriced=unpriced,
@@ -143,12 +141,6 @@ def _dates_of(preset: str, today: date) -> tuple[str | None, str | None]:
     return first.isoformat(), last.isoformat()
 
 
-def _by_day(ask: Ask, answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    if list(ask.group_by) != [DAILY]:
-        answer = summarise(ask.question([DAILY]))
-    return {row["day"]: row for row in answer["rows"]}
-
-
 def _all_days(ask: Ask, by_day: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Those of the period, or where it is open from the first to the last that has a call."""
     period, named = ask.period, sorted(by_day)
@@ -175,7 +167,7 @@ def _day(named: Sequence[str], place: int) -> date | None:
 
 
 def _find_unpriced(ask: Ask) -> list[dict[str, Any]]:
-    rows = summarise(ask.question(["provider", "model"]))["rows"]
+    rows = summarise(ask.question(["provider", "model"]), timed=False)["rows"]
     found = [row for row in rows if row["unpriced_calls"]]
     return sorted(found, key=lambda row: row["unpriced_calls"], reverse=True)[:UNPRICED_SHOWN]
 
@@ -200,17 +192,3 @@ def _within_day(ask: Ask, day: str) -> dict[str, str]:
     if of_all.end and of_day.end and of_all.end < of_day.end:
         cut["to"] = ask.last or day
     return {"from": day, "to": day, **cut}
-
-
-def _sum_up(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    counts = {name: sum(row[name] for row in rows) for name in COUNTS}
-    cost = sum((Decimal(row["cost"]) for row in rows), Decimal(0))
-    return {**counts, "cost": show_money(cost), "rows": len(rows)}
-
-
-def _dearest(row: Mapping[str, Any]) -> tuple[Decimal, int]:
-    return Decimal(row["cost"]), row["calls"]
-
-
-def _newest(row: Mapping[str, Any]) -> tuple[str, Decimal]:
-    return row["day"], Decimal(row["cost"])

@@ -46,7 +46,7 @@ MAX_COST = Decimal(10**9)
 """More for one call is somebody's slip, and would leave 64 bits when it is added up."""
 _EXACT = Context(prec=120)
 _NANO, _ATTO = Decimal("1e-9"), Decimal("1e-18")
-_PER_NANO = 10**9
+PER_NANO = 10**9
 _NO_LATENCIES = (0,) * len(LATENCIES)
 _ONE_LATENCY = [
     tuple(int(number == its) for number in range(len(LATENCIES))) for its in range(len(LATENCIES))
@@ -79,7 +79,7 @@ def added(one: Sums, other: Sums) -> Sums:
 
 def split_money(amount: Decimal) -> tuple[int, int]:
     """An amount of at most 18 places as billionths and 1e-18ths; the second is never negative."""
-    return divmod(int(amount.scaleb(18, context=_EXACT)), _PER_NANO)
+    return divmod(int(amount.scaleb(18, context=_EXACT)), PER_NANO)
 
 
 def join_money(nanos: int, attos: int) -> Decimal:
@@ -112,7 +112,7 @@ def show(sums: Mapping[str, int]) -> dict[str, Any]:
 
 def _show_parts(nanos: int, attos: int) -> str:
     """The same as by way of a decimal, for ten thousand rows in no time."""
-    units = nanos * _PER_NANO + attos
+    units = nanos * PER_NANO + attos
     whole, rest = divmod(abs(units), 10**18)
     sign = "-" if units < 0 else ""
     return f"{sign}{whole}.{rest:018}".rstrip("0") if rest else f"{sign}{whole}"
