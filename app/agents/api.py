@@ -10,7 +10,7 @@ from app.agents import effective, effective_cache, services
 from app.agents.answers import agent_response, check_visible, visible_agent
 from app.agents.chain import get_agent
 from app.agents.halt import get_red_button
-from app.agents.provider_configs import ProviderConfigsOut, dump_provider_configs
+from app.agents.provider_configs import ProviderConfigsOut, dump_provider_configs, stamp_of
 from app.agents.schemas import (
     AgentArgs,
     AgentDeleted,
@@ -158,11 +158,9 @@ def get_agent_config(agent_id: str) -> Response:
     caller.require_agent(agent_id)
     check_visible(caller, agent_id)
     configs = effective.resolve_provider_configs(agent_id, caller.user_id)
-    response: Response = jsonify(
-        dump_provider_configs(configs, reveal=caller.may(Permission.REVEAL))
-    )
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    etag = f"{stamp_of(configs)}-{caller.token_id}"
+    reveal = caller.may(Permission.REVEAL)
+    return not_modified(etag) or with_etag(dump_provider_configs(configs, reveal=reveal), etag)
 
 
 def _check_fields(data: dict[str, Any]) -> None:

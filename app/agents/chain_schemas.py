@@ -6,7 +6,7 @@ from marshmallow import fields, validate
 
 from app.agents.fields import Price, Slug
 from app.agents.models import Agent, LLMConfig
-from app.core.rest import MAX_ID, Flag, HttpUrl, Number, Schema, Text, WholeNumber
+from app.core.rest import MAX_ID, Flag, HttpUrl, JsonObject, Number, Schema, Text, WholeNumber
 
 PRICES = (
     "cost_per_1k_input_tokens",
@@ -36,7 +36,7 @@ class LLMConfigFields(StepFields):
     """A step of its own endpoint: prices, metadata and the switch as well."""
 
     enabled = Flag()
-    metadata_ = fields.Dict(keys=fields.String(), data_key="metadata")
+    metadata_ = JsonObject(data_key="metadata")
     cost_per_1k_input_tokens = Price(allow_none=True)
     cost_per_1k_output_tokens = Price(allow_none=True)
     cost_per_1k_cached_input_tokens = Price(allow_none=True)

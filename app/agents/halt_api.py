@@ -18,7 +18,7 @@ blueprint = Blueprint("halt", __name__, description="The red button")
 
 @blueprint.route("/agents/<agent_id>/halt", methods=["POST"])
 @requires(Permission.OPERATE)
-@blueprint.arguments(HaltIn)
+@blueprint.arguments(HaltIn, required=False)
 @blueprint.response(200, AgentOut)
 def halt_agent(data: dict[str, Any], agent_id: str) -> Response:
     """Halt one agent: its clients refuse before any call."""
@@ -45,7 +45,7 @@ class Halt(MethodView):
         return _dump(halt.get_red_button())
 
     @requires(Permission.OPERATE)
-    @blueprint.arguments(HaltIn)
+    @blueprint.arguments(HaltIn, required=False)
     @blueprint.response(200, HaltOut)
     def post(self, data: dict[str, Any]) -> dict[str, Any]:
         """Halt every agent, those still to come included."""

@@ -29,6 +29,9 @@ def choose_provider(
             raise Invalid.field(
                 spelled("provider_id", sent_as), f"There is no such {capability} provider."
             )
+        if "provider" in data and not _is_called(provider, data["provider"]):
+            message = f"This is {provider.name} ({provider.type}), not {data['provider']}."
+            raise Invalid.field(spelled("provider_id", sent_as), message)
         return provider
     text = data["provider"]
     adapter = find_adapter(text, capability)
@@ -47,6 +50,11 @@ def choose_provider(
         lock("the first provider of a type")  # of two that need it at once, one makes it
         found = _find_usual(adapter)
     return found or _make_provider(adapter, data.get("endpoint"), sent_as)
+
+
+def _is_called(provider: Provider, text: str) -> bool:
+    adapter = find_adapter(text, provider.capability)
+    return text == provider.name or (adapter is not None and adapter.type == provider.type)
 
 
 def _means_the_same(kept: Provider | None, adapter: Adapter | None) -> bool:

@@ -1,5 +1,7 @@
 """Row A9: an agent's LLM, TTS and STT in the shape that voice agents know them by."""
 
+import hashlib
+import json
 from typing import Any
 
 from marshmallow import fields
@@ -34,6 +36,12 @@ def dump_provider_configs(configs: ProviderConfigs, *, reveal: bool) -> dict[str
         "tts_provider_config": _dump_speech(configs.tts, reveal),
         "stt_provider_config": _dump_speech(configs.stt, reveal),
     }
+
+
+def stamp_of(configs: ProviderConfigs) -> str:
+    """Another one for every other content; a key counts by its id."""
+    content = json.dumps(dump_provider_configs(configs, reveal=False))
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def _dump_llm(resolved: Resolved | None, reveal: bool) -> dict[str, Any] | None:

@@ -11,7 +11,17 @@ from app.agents.models import Agent, GlobalHalt, LLMConfig
 from app.agents.resolution import Resolved, effective_endpoint, effective_key, find_halt
 from app.agents.spelling import to_flat
 from app.core.crypto import KeyUnreadable
-from app.core.rest import MAX_ID, Flag, HttpUrl, Number, PageArgs, Schema, Text, WholeNumber
+from app.core.rest import (
+    MAX_ID,
+    Flag,
+    HttpUrl,
+    JsonObject,
+    Number,
+    PageArgs,
+    Schema,
+    Text,
+    WholeNumber,
+)
 from app.providers.keys import EffectiveKey, environment_key
 from app.providers.models import BudgetState, Provider, ValidationStatus
 
@@ -76,7 +86,7 @@ class AgentPatch(FlatFields, StepFields):
     owner_id = WholeNumber(low=1, high=MAX_ID, allow_none=True)
     is_default = Flag()
     is_active = Flag()
-    metadata_ = fields.Dict(keys=fields.String(), data_key="metadata")
+    metadata_ = JsonObject(data_key="metadata")
 
 
 class AgentIn(AgentPatch):

@@ -45,7 +45,7 @@ def list_changes(args: dict[str, Any]) -> Any:
 
 @blueprint.route("/changes/<int(max=9007199254740991):rev>/restore", methods=["POST"])
 @requires(Permission.WRITE)
-@blueprint.arguments(RestoreIn)
+@blueprint.arguments(RestoreIn, required=False)
 @blueprint.response(200, RestoreOut)
 @blueprint.alt_response(404, description="The history does not know it")
 @blueprint.alt_response(409, description="What it belongs to is gone, or its name is taken")

@@ -12,6 +12,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from app.core import strict_json
 from app.core.errors import BadRequest, Invalid
+from app.core.rest import JsonObject
 from app.core.rest import Schema as StrictSchema
 from app.transfer import strict_yaml
 
@@ -39,11 +40,8 @@ class KeyMarker(fields.Field[Any]):
             raise ValidationError(f"A key is not imported: write '{KEY_IS_SET}' or null.")
 
 
-class FreeForm(fields.Dict):
+class FreeForm(JsonObject):
     """What people fill freely, in one order on every database: PostgreSQL keeps none."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(keys=fields.String(), **kwargs)
 
     def _serialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         return _in_order(super()._serialize(value, *args, **kwargs))

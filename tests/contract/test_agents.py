@@ -183,16 +183,11 @@ def test_only_the_sent_fields_change_and_null_clears(api: Api, method: str) -> N
     assert {k: v for k, v in changed.items() if k not in skipped} == {
         k: v for k, v in created.items() if k not in skipped
     }
-    cleared = api(
-        method,
-        "/agents/a",
-        dict.fromkeys(
-            ("llm_timeout", "llm_temperature", "llm_top_p", "llm_max_tokens", "llm_api_key")
-        ),
-    ).json
+    parameters = ("llm_timeout", "llm_temperature", "llm_top_p", "llm_max_tokens", "llm_api_key")
+    cleared = api(method, "/agents/a", dict.fromkeys((*parameters, "metadata"))).json
     assert (cleared["llm_timeout"], cleared["llm_temperature"]) == (30, 0.7)
     assert (cleared["llm_top_p"], cleared["llm_max_tokens"]) == (None, None)
-    assert cleared["llm_api_key_set"] is False
+    assert (cleared["llm_api_key_set"], cleared["metadata"]) == (False, {})
     assert api(method, "/agents/a", {}).json == api("GET", "/agents/a").json == cleared
 
 

@@ -43,6 +43,7 @@ class Operation(NamedTuple):
     method: str
     path: str
     fields: dict[str, dict[str, Any]]
+    needs_body: bool
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -70,12 +71,14 @@ def operations(shared_app: Flask) -> list[Operation]:
     found = []
     for path, item in spec["paths"].items():
         for method in ("post", "put", "patch"):
-            content = item.get(method, {}).get("requestBody", {}).get("content", {})
+            body = item.get(method, {}).get("requestBody", {})
+            content = body.get("content", {})
             if schema := content.get(JSON, {}).get("schema"):
                 name = schema["$ref"].rpartition("/")[2]
                 fields = spec["components"]["schemas"][name]["properties"]
                 filled = re.sub(r"{agent_id}", "default", path)
-                found.append(Operation(method.upper(), re.sub(r"{\w+}", "1", filled), fields))
+                path_of_one = re.sub(r"{\w+}", "1", filled)
+                found.append(Operation(method.upper(), path_of_one, fields, body["required"]))
     assert len(found) > 10
     return found
 
@@ -96,7 +99,6 @@ def send(shared_app: Flask) -> Iterator[Send]:
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        (b"", 400),
         (b"{", 400),
         (b'{"%s": NaN}', 400),
         (b'{"%s": Infinity}', 400),
@@ -134,6 +136,16 @@ def test_a_body_that_is_no_decent_json_object(
         expected = 422 if status == 413 and operation.path in LARGE else status
         assert (answer.status_code, answer.json["request_id"] != "") == (expected, True), operation
         assert answer.json["message"], operation
+
+
+def test_an_empty_body_where_one_is_needed(send: Send, operations: list[Operation]) -> None:
+    without = {str(operation) for operation in operations if not operation.needs_body}
+    halts = {"POST /api/agents/default/halt", "POST /api/halt"}
+    assert without == {*halts, "POST /api/changes/1/restore"}
+    for operation in operations:
+        if operation.needs_body:
+            assert send(operation, data=b"", content_type=JSON).status_code == 400, operation
+            assert send(operation, data=b"").status_code == 415, operation
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,23 @@ def test_post_appends_and_names_where_it_stands(trader: Api) -> None:
     assert models(trader) == ["a", "b", "c", "d"]
 
 
+def test_a_provider_and_an_id_that_contradict_each_other_are_refused(trader: Api) -> None:
+    path, step = "/agents/trader/llm-configs", {"model_name": "d"}
+    ollama = steps(trader)[1]["provider_id"]
+    for name in ("ollama", "OLLAMA"):
+        body = step | {"provider": name, "provider_id": ollama}
+        assert trader("POST", path, body).json["provider_id"] == ollama
+    answer = trader("POST", path, step | {"provider": "openai", "provider_id": ollama})
+    assert (answer.status_code, [*answer.json["errors"]["json"]]) == (422, ["provider_id"])
+    assert models(trader) == ["a", "b", "c", "d", "d"]
+
+
+def test_null_empties_the_metadata_of_a_step(trader: Api) -> None:
+    path = f"/agents/trader/llm-configs/{steps(trader)[0]['id']}"
+    assert trader("PATCH", path, {"metadata": {"k": 1}}).json["metadata"] == {"k": 1}
+    assert trader("PATCH", path, {"metadata": None}).json["metadata"] == {}
+
+
 def test_the_fallback_shorthand_appends_a_second_step(trader: Api) -> None:
     body = {
         "provider": "ollama",

@@ -1,8 +1,9 @@
 """Row A14: the red button."""
 
 from flask import Flask
+from flask.testing import FlaskClient
 
-from tests.conftest import Api
+from tests.conftest import ADMIN_TOKEN, Api
 from tests.contract.conftest import MakeToken
 
 
@@ -20,6 +21,19 @@ def test_a_halted_agent_says_so_and_why_until_it_is_resumed(api: Api) -> None:
 
     assert api("POST", "/agents/trader/resume").json["halted"] is False
     assert halted(api, "trader") == (False, None)
+
+
+def test_the_button_needs_no_words(http: FlaskClient, api: Api) -> None:
+    api("POST", "/agents", {"name": "Trader", "llm_provider": "ollama", "llm_model": "m"})
+    bearer = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+    answer = http.post("/api/agents/trader/halt", headers=bearer)
+    assert (answer.status_code, answer.json and answer.json["halted"]) == (200, True)
+    assert http.post("/api/halt", headers=bearer, content_type="application/json").json == {
+        "halted": True,
+        "halted_reason": None,
+        "halted_at": api("GET", "/halt").json["halted_at"],
+        "halted_agents": 1,
+    }
 
 
 def test_a_halted_agent_stays_halted_behind_its_default(api: Api) -> None:

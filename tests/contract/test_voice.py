@@ -31,6 +31,14 @@ def test_what_is_written_reads_back_with_the_keys(speaker: Api) -> None:
     assert keys == ["sk-llm", "sk-tts", None]
 
 
+def test_its_etag_stands_for_what_it_says(speaker: Api) -> None:
+    first = speaker("GET", "/agents/speaker/config").headers["ETag"]
+    again = speaker("GET", "/agents/speaker/config", headers={"If-None-Match": first})
+    assert (again.status_code, again.headers["ETag"]) == (304, first)
+    speaker("PATCH", "/agents/speaker", {"tts_provider_config": {**TTS, "api_key": "sk-new"}})
+    assert speaker("GET", "/agents/speaker/config").headers["ETag"] != first
+
+
 def test_an_agent_without_speech_gets_the_defaults(speaker: Api) -> None:
     speaker("POST", "/agents/speaker/set-default")
     body = speaker("GET", "/agents/default/config").json
