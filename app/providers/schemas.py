@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
-from app.core.rest import Flag, HttpUrl, PageArgs, Schema, Text, WholeNumber
+from app.core.rest import Flag, HttpUrl, JsonObject, PageArgs, Schema, Text, WholeNumber
 from app.providers.models import Capability, Provider, ValidationStatus
 
 CAPABILITIES = [capability.value for capability in Capability]
@@ -31,10 +31,13 @@ class ProviderIn(Schema):
 
     name = Text(min_length=1, max_length=128, required=True)
     type = Text(min_length=1, max_length=32, required=True)
-    capability = fields.String(validate=validate.OneOf(CAPABILITIES), load_default="llm")
+    capability = fields.String(
+        validate=validate.OneOf(CAPABILITIES),
+        metadata={"description": "Default: llm, or the one that the type is for."},
+    )
     base_url = HttpUrl(metadata={"description": "Default: the type's usual endpoint."})
     api_key = Text(min_length=1, max_length=4096, allow_none=True, load_only=True)
-    options = fields.Dict(keys=fields.String(), load_default=dict)
+    options = JsonObject(load_default=dict)
     is_active = Flag(load_default=True)
     check_interval = CheckInterval(load_default=None)
     check_call = Flag(load_default=False)
@@ -48,7 +51,7 @@ class ProviderPatch(Schema):
     capability = fields.String(validate=validate.OneOf(CAPABILITIES))
     base_url = HttpUrl()
     api_key = Text(min_length=1, max_length=4096, allow_none=True, load_only=True)
-    options = fields.Dict(keys=fields.String())
+    options = JsonObject()
     is_active = Flag()
     check_interval = CheckInterval()
     check_call = Flag()

@@ -10,7 +10,7 @@ from app.core.db import commit, db, flush, referrers
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.jobs import nudge_after_commit
 from app.core.versions import check_version
-from app.providers.adapters import get_adapter, list_types
+from app.providers.adapters import get_adapter, list_types, usual_capability
 from app.providers.keys import environment_key
 from app.providers.models import Capability, Provider, ValidationStatus
 
@@ -76,7 +76,8 @@ def create_provider(data: dict[str, Any]) -> Provider:
 
 def add_provider(data: dict[str, Any]) -> Provider:
     """The same within a larger transaction: flushed, not committed."""
-    adapter = get_adapter(data["type"], Capability(data.get("capability", "llm")))
+    capability = data.get("capability") or usual_capability(data["type"])
+    adapter = get_adapter(data["type"], Capability(capability))
     base_url = data.get("base_url") or adapter.default_base_url
     if base_url is None:
         raise Invalid.field("base_url", f"The type {adapter.type} has no usual endpoint: name one.")

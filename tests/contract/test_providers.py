@@ -142,6 +142,15 @@ def test_a_name_is_unique(api: Api, provider: dict[str, Any]) -> None:
     assert api("PATCH", f"/providers/{other['id']}", {"name": "mine"}).status_code == 409
 
 
+@pytest.mark.parametrize(
+    ("provider_type", "capability"),
+    [("openai", "llm"), ("claude", "llm"), ("async.ai", "tts"), ("whisper.local", "stt")],
+)
+def test_a_type_says_what_it_is_for(api: Api, provider_type: str, capability: str) -> None:
+    body = {"name": "p", "type": provider_type, "base_url": "https://speech.example"}
+    assert api("POST", "/providers", body).json["capability"] == capability
+
+
 @on_sqlite
 @pytest.mark.parametrize(
     ("body", "field"),
@@ -151,7 +160,7 @@ def test_a_name_is_unique(api: Api, provider: dict[str, Any]) -> None:
         ({"name": "", "type": "openai"}, "name"),
         ({"name": "x" * 129, "type": "openai"}, "name"),
         ({"name": "p", "type": "nobody"}, "type"),
-        ({"name": "p", "type": "async.ai"}, "type"),
+        ({"name": "p", "type": "async.ai", "capability": "llm"}, "type"),
         ({"name": "p", "type": "openai", "capability": "video"}, "capability"),
         ({"name": "p", "type": "openai", "api_key": ""}, "api_key"),
         ({"name": "p", "type": "openai", "api_key": "x" * 4097}, "api_key"),
@@ -180,6 +189,8 @@ def test_only_the_sent_fields_change(api: Api, provider: dict[str, Any], method:
         k: v for k, v in provider.items() if k not in skipped
     }
     assert api(method, path, {"api_key": None}).json["api_key_set"] is False
+    assert api(method, path, {"options": {"a": 1}}).json["options"] == {"a": 1}
+    assert api(method, path, {"options": None}).json["options"] == {}
     assert api(method, path, {"type": "groq.com"}).json["type"] == "groq"
 
 

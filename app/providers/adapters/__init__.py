@@ -9,6 +9,7 @@ from app.providers.adapters.base import (
     get_adapter,
     list_types,
     register,
+    usual_capability,
 )
 from app.providers.adapters.calls import CallResult, CallUsage
 from app.providers.adapters.compatible import COMPATIBLE
@@ -26,6 +27,7 @@ __all__ = [
     "find_adapter",
     "get_adapter",
     "list_types",
+    "usual_capability",
 ]
 
 for _adapter in (OLLAMA, OPENAI, ANTHROPIC, GOOGLE, *COMPATIBLE, *SPEECH):

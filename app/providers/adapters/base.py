@@ -195,6 +195,12 @@ def get_adapter(name: str, capability: Capability = Capability.LLM) -> Adapter:
     return adapter
 
 
+def usual_capability(name: str) -> Capability:
+    """What a type or alias is for where nobody says: calls of a model, if it can."""
+    capable = (capability for capability in Capability if find_adapter(name, capability))
+    return next(capable, Capability.LLM)
+
+
 def list_types(capability: Capability = Capability.LLM) -> list[str]:
     """The canonical types, sorted."""
     return sorted({a.type for (kind, _), a in _registry.items() if kind is capability})
