@@ -14,6 +14,7 @@ from app.prices.book import PriceBook
 from app.prices.cost import Rates, cost
 from app.prices.rates import PER_1K, rates_of_step
 from app.prices.services import price_book
+from app.providers.adapters import find_adapter
 from app.providers.models import Provider
 from app.usage.event_fields import Event
 
@@ -63,13 +64,14 @@ class Pricer:
         return Price(amount, None if amount is None else rates)
 
     def _own_rates(self, event: Event) -> Rates | None:
-        """The prices of the step that made the call: this provider and model, best at its place."""
-        who = self._book.find_provider(event.provider)
-        fitting = [
-            step
-            for step in self._steps.get((event.agent_id, event.model), ())
-            if event.provider == step.provider_name
-            or (who is not None and who.id is None and who.type == step.provider_type)
+        """The prices of the step that made the call: this provider and model, best at its place.
+
+        A provider may be named like a type: it is meant where the chain has it.
+        """
+        chain = self._steps.get((event.agent_id, event.model), ())
+        adapter = find_adapter(event.provider)
+        fitting = [step for step in chain if step.provider_name == event.provider] or [
+            step for step in chain if adapter and step.provider_type == adapter.type
         ]
         there = (step for step in fitting if step.position == event.attempt)
         step = next(there, fitting[0] if fitting else None)

@@ -286,6 +286,22 @@ def test_what_a_call_cost_is_kept_with_its_rates(api: Api, send: Send) -> None:
     assert stored(api, "own") == own
 
 
+def test_a_step_s_own_prices_hold_for_its_provider_s_type_as_well(api: Api, send: Send) -> None:
+    for name in ("openai", "ours"):
+        api("POST", "/providers", {"name": name, "type": "openai", "api_key": "sk"})
+    own = {"cost_per_1k_input_tokens": "1", "cost_per_1k_output_tokens": "0"}
+    step = {"provider": "ours", "model_name": "gpt-4.1", **own}
+    api("POST", "/agents", {"name": "Priced"})
+    assert api("POST", "/agents/priced/llm-configs", step).status_code == 201
+    for name in ("ours", "openai", "OpenAI"):
+        send(event(event_id=name, agent_id="priced", provider=name))
+        assert (stored(api, name)["cost"], stored(api, name)["price_source"]) == ("1", "step")
+    # A step of the provider that has the name goes before one of its type.
+    api("POST", "/agents/priced/llm-configs", step | {"provider": "openai"} | dict.fromkeys(own, 0))
+    send(event(event_id="named", agent_id="priced"))
+    assert stored(api, "named")["cost"] == "0"
+
+
 def test_cents_do_not_get_lost(api: Api, send: Send) -> None:
     step = {"provider": "openai", "model_name": "m", "cost_per_1k_input_tokens": "0.000000003"}
     api("POST", "/agents", {"name": "a"})
