@@ -73,6 +73,10 @@ class PriceIn(Amounts):
             raise ValidationError("Send one of provider and provider_id.", "provider")
         if all(data.get(name) is None for name in AMOUNTS):
             raise ValidationError("A row without any price says nothing.", "input_per_1m")
+        cached, full = data.get("cached_input_per_1m"), data.get("input_per_1m")
+        if cached is not None and full is not None and cached > full and not data.get("force"):
+            message = "More than input_per_1m. Send force: true if it is right."
+            raise ValidationError(message, "cached_input_per_1m")
         above = [tier["above"] for tier in data.get("tiers", ())]
         if len(set(above)) < len(above):
             raise ValidationError("Two tiers begin at the same number of tokens.", "tiers")

@@ -44,6 +44,7 @@ WRONG: tuple[tuple[dict[str, Any], str], ...] = (
     ({"valid_from": "1970-01-01T00:00:00Z"}, "valid_from"),
     ({"valid_from": "9999-01-01T00:00:00Z"}, "valid_from"),
     ({"valid_until": "2024-01-01T00:00:00Z"}, "valid_until"),
+    ({"cached_input_per_1m": "3.01"}, "cached_input_per_1m"),
     ({"tiers": [{"above": 0, "input_per_1m": "1"}]}, "tiers"),
     ({"tiers": [{"above": 5}]}, "tiers"),
     ({"tiers": [{"above": 5, "input_per_1m": "1"}] * 2}, "tiers"),
