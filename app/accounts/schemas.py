@@ -11,6 +11,7 @@ ROLES = [role.value for role in Role]
 SCOPES = [scope.value for scope in Scope]
 MIN_PASSWORD = 8
 MAX_BINDING = 1000  # agents of one token
+SLUG = validate.Regexp(r"^[a-z0-9-]{1,64}\Z", error="No agent_id: a-z, 0-9 and dashes, at most 64.")
 
 
 class UserPatch(Schema):
@@ -67,9 +68,11 @@ class TokenPatch(Schema):
     """What changes a token; its secret and its owner stay."""
 
     name = Text(min_length=1, max_length=128)
-    scopes = fields.List(fields.String(validate=validate.OneOf(SCOPES)))
+    scopes = fields.List(
+        fields.String(validate=validate.OneOf(SCOPES)), validate=validate.Length(min=1)
+    )
     agents = fields.List(
-        Text(min_length=1, max_length=64),
+        fields.String(validate=SLUG),
         allow_none=True,
         validate=validate.Length(1, MAX_BINDING),
         metadata={"description": "The agent_ids it is bound to; null = all."},

@@ -108,6 +108,7 @@ def test_scopes_and_binding_change_what_a_token_may(api: Api) -> None:
     assert api("POST", "/agents", {"name": "X"}, token=token).status_code == 403
     api("PATCH", f"/tokens/{created['id']}", {"scopes": ["config:read", "config:write"]})
     assert api("POST", "/agents", {"name": "X"}, token=token).status_code == 201
+    assert api("PATCH", f"/tokens/{created['id']}", {"scopes": []}).status_code == 422
     api("PATCH", f"/tokens/{created['id']}", {"agents": ["x"]})
     assert api("GET", "/agents/default", token=token).status_code == 403
     assert api("GET", "/agents/x", token=token).status_code == 200
@@ -122,6 +123,8 @@ def test_scopes_and_binding_change_what_a_token_may(api: Api) -> None:
         ("scopes", ["everything"]),
         ("scopes", []),
         ("agents", []),
+        ("agents", ["Market Analyst"]),
+        ("agents", ["x" * 65]),
         ("user_id", 4711),
         ("expires_at", "tomorrow"),
         ("name", ""),
