@@ -172,16 +172,20 @@ def _for_services(data: Item, steps: Iterable[LLMConfig]) -> Item:
         data["owner_id"] = _owner_id(data.pop("owner"))
     if "llm_configs" in data:
         items = data["llm_configs"]
+        ids = match_steps(steps, items)
         data["llm_configs"] = [
-            {**item, "provider_id": _provider_id(item, f"llm_configs.{number}"), "id": step_id}
-            for number, (item, step_id) in enumerate(
-                zip(items, match_steps(steps, items), strict=True)
-            )
+            _step_for_services(item, f"llm_configs.{number}") | {"id": step_id}
+            for number, (item, step_id) in enumerate(zip(items, ids, strict=True))
         ]
     for name in VOICES.keys() & data.keys():
         voice, field = data.pop(name), FIELD_OF[VOICES[name]]
         data[field] = voice and {"provider_id": _provider_id(voice, name), **voice["settings"]}
     return data
+
+
+def _step_for_services(item: Item, path: str) -> Item:
+    without = {name: value for name, value in item.items() if name != "provider"}
+    return without | {"provider_id": _provider_id(item, path)}
 
 
 def _owner_id(email: str | None) -> int | None:
