@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 from flask.cli import AppGroup
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import DatabaseError
 
 from app.core.actor import set_actor
 from app.core.errors import SwitchyardError
@@ -22,8 +22,9 @@ class Polite:
             return super().invoke(ctx)  # type: ignore[misc]
         except (SwitchyardError, SettingsError) as error:
             _refuse(ctx, str(error))
-        except (OperationalError, ProgrammingError) as error:
-            # No server, no file or no tables: all that a command can meet on a first day.
+        except DatabaseError as error:
+            # No server, no file, no tables, or a file of something else: what a command can meet on
+            # a first day. Its own text may hold SQL.
             kind = type(error.orig).__name__
             _refuse(ctx, f"The database is away or not set up ({kind}): see `flask setup`.")
 

@@ -198,6 +198,16 @@ def test_a_database_that_is_away_is_one_line(backend: str, redis: RedisServer) -
     close_app(app)
 
 
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_file_that_is_no_database_is_one_line(
+    backend: str, tmp_path: Path, redis: RedisServer
+) -> None:
+    (tmp_path / "notes.db").write_text("These are my notes of last week, and no database. " * 20)
+    app = make_app(f"sqlite:///{tmp_path}/notes.db", redis.url)
+    _assert_refused(app.test_cli_runner().invoke(args=["providers", "check", "--all"]), "database")
+    close_app(app)
+
+
 def test_a_wrong_setting_is_named_with_its_fix(tmp_path: Path) -> None:
     result = subprocess.run(
         [PYTHON, "-m", "flask", "seed"],
@@ -207,7 +217,7 @@ def test_a_wrong_setting_is_named_with_its_fix(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert result.returncode != 0
+    assert result.returncode == 2
     assert "PORT: 'eighty' will not do; set it to a whole number from 1 to 65535" in result.stderr
     assert "Traceback" not in result.stderr
 
