@@ -94,6 +94,8 @@ def test_the_page_works_offline(http: FlaskClient) -> None:
         found.close()
     assert not re.findall(r"https?://", page.text)
     assert "<script>" not in page.text  # a strict policy allows no inline script
+    # The menu of the admin interface leads here: a page like any other of it.
+    assert [page.text.count(tag) for tag in ("<main", "<h1")] == [1, 1]
     page.close()
 
 
