@@ -1,16 +1,20 @@
 """Thin commands: `flask --help` lists them."""
 
 import json
+from typing import Any
 
 import click
 import flask_migrate
 from flask import Flask, current_app
+from marshmallow import Schema, ValidationError
 
 from app.accounts import services as accounts
 from app.accounts.models import Role, Scope
+from app.accounts.schemas import TokenIn, UserIn
 from app.agents import halt
 from app.core import keys
 from app.core.commands import AS_JSON, Command, Group
+from app.core.errors import Invalid
 from app.health.cli import providers_group
 from app.providers import services as providers
 from app.transfer.cli import config_group
@@ -155,7 +159,9 @@ def _print_keys(report: keys.KeyReport, as_json: bool) -> None:
 @AS_JSON
 def create_user(email: str, role: str, password: str, as_json: bool) -> None:
     """Add somebody who may sign in."""
-    user = accounts.create_user(email, password, Role(role))
+    user = accounts.create_user(
+        **_checked(UserIn(), {"email": email, "password": password, "role": role})
+    )
     body = {"id": user.id, "email": user.email, "role": user.role.value}
     click.echo(json.dumps(body) if as_json else f"Made {user.email} ({user.role.value}).")
 
@@ -176,9 +182,8 @@ def create_token(
     name: str, scopes: tuple[str, ...], agents: tuple[str, ...], as_json: bool
 ) -> None:
     """Make a token. It is printed this once."""
-    token, value = accounts.create_token(
-        name, tuple(Scope(s) for s in scopes), agents=list(agents) or None
-    )
+    given = {"name": name, "scopes": list(scopes), "agents": list(agents) or None}
+    token, value = accounts.create_token(**_checked(TokenIn(), given))
     body = {"id": token.id, "name": token.name, "token": value}
     click.echo(json.dumps(body) if as_json else value)
 
@@ -190,3 +195,13 @@ def revoke_token(token_id: int, as_json: bool) -> None:
     """End a token's life."""
     token = accounts.revoke_token(token_id)
     click.echo(json.dumps({"id": token.id}) if as_json else f"Revoked {token.name}.")
+
+
+def _checked(schema: Schema, given: dict[str, Any]) -> dict[str, Any]:
+    """What the API would take as well. Raises Invalid naming the fields."""
+    try:
+        loaded: dict[str, Any] = schema.load(given)
+    except ValidationError as error:
+        told = json.dumps(error.normalized_messages(), ensure_ascii=False)
+        raise Invalid({}, f"This will not do: {told}") from None
+    return loaded

@@ -170,6 +170,13 @@ def test_people_are_added(app: Flask, run: Run) -> None:
     assert run("users", "create", "b@example.com", "--role", "king").exit_code == 2
 
 
+def test_people_and_tokens_are_checked_as_by_the_api(run: Run) -> None:
+    _assert_refused(run("users", "create", "nobody", "--password", "long enough 1"), "email")
+    _assert_refused(run("users", "create", "b@example.com", "--password", "short"), "password")
+    _assert_refused(run("tokens", "create", "n" * 129), "name")
+    _assert_refused(run("tokens", "create", "x", "--agent", "a" * 65), "agents")
+
+
 def test_tokens_are_made_and_revoked(app: Flask, run: Run) -> None:
     made = _json(run("tokens", "create", "desk", "--agent", "default", "--json"))
     headers = {"Authorization": f"Bearer {made['token']}"}
