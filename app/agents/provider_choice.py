@@ -29,8 +29,8 @@ def choose_provider(
             raise Invalid.field(
                 spelled("provider_id", sent_as), f"There is no such {capability} provider."
             )
-        if "provider" in data and not _is_called(provider, data["provider"]):
-            message = f"This is {provider.name} ({provider.type}), not {data['provider']}."
+        if (text := data.get("provider")) and not _is_called(provider, text):
+            message = f"This is {provider.name} ({provider.type}), not {text}."
             raise Invalid.field(spelled("provider_id", sent_as), message)
         return provider
     text = data["provider"]
