@@ -35,8 +35,8 @@ class Pick:
 
     position: int
     last_resort: bool = False
-    """All that is left has failed lately; this step's time is over first. The chain ends with it: it
-    does not wade through steps that are known to be dead."""
+    """All that is left has failed lately; this step's time is over first. The chain ends with it:
+    it does not wade through steps that are known to be dead."""
 
 
 class Cooldowns:
