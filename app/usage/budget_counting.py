@@ -40,7 +40,7 @@ SUMMED = ("cost_nanos", "cost_attos", "calls", "unpriced_calls")
 _PLACES = [MEASURES.index(name) for name in SUMMED]
 
 STANDS = {
-    EventType.BUDGET_WARN: "is nearly spent",
+    EventType.BUDGET_WARN: "has reached its warning threshold",
     EventType.BUDGET_BLOCKED: "is spent, and calls are blocked",
     EventType.BUDGET_OK: "blocks no more",
 }
