@@ -24,9 +24,9 @@ from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ADMIN_TOKEN
 from tests.support.loopback_provider import LoopbackProvider
 from tests.support.processes import PYTHON, ROOT
 from tests.support.servers import (
-    RedisServer,
     WebServer,
     celery_worker,
+    redis_server,
     server_env,
     short_folder,
     web_server,
@@ -52,9 +52,16 @@ class Stack:
 
 
 @pytest.fixture(scope="session")
-def stack(redis: RedisServer) -> Iterator[Stack]:
-    """Web and worker on a fresh SQLite file, a provider that takes one key."""
-    with short_folder() as folder, LoopbackProvider(key=PROVIDER_KEY) as provider:
+def stack() -> Iterator[Stack]:
+    """Web and worker on a fresh SQLite file, a provider that takes one key.
+
+    The Redis is their own: other tests look for what one without a worker is like.
+    """
+    with (
+        short_folder() as folder,
+        redis_server() as redis,
+        LoopbackProvider(key=PROVIDER_KEY) as provider,
+    ):
         env = server_env(
             folder,
             REDIS_URL=redis.url,

@@ -70,7 +70,7 @@ def test_a_token_is_bound_and_expires_in_utc(app: Flask, console: Console) -> No
         ({"scopes": []}, "Shorter than minimum length 1."),
         ({"scopes": ["root"]}, "is not a valid choice"),
         ({"expires_at": "soon"}, "Not a valid datetime value."),
-        ({"agents": "x" * 65}, "Length must be between 1 and 64."),
+        ({"agents": "x" * 65}, "No agent_id: a-z, 0-9 and dashes, at most 64."),
         ({"user_id": "987654"}, "Not a valid choice."),
     ],
     ids=str,

@@ -49,9 +49,9 @@ def own_redis() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def receiver() -> Iterator[LoopbackProvider]:
-    """Takes webhooks."""
+    """Takes webhooks, and is an Ollama to fall back on."""
     with LoopbackProvider() as receiver:
-        receiver.answer_json({})
+        receiver.answer_json({"models": []})
         yield receiver
 
 
@@ -110,7 +110,8 @@ def test_everybody_learns_of_an_outage_and_of_its_end(
     one = stack("POST", "/providers", name="one", type="vllm", base_url=primary.openai_url)
     agent = {"name": "Trader", "provider_id": one["id"], "model_name": "loop-small"}
     stack("POST", "/agents", **agent)
-    fallback = {"provider": "ollama", "model_name": "small"}
+    two = stack("POST", "/providers", name="two", type="ollama", base_url=receiver.ollama_url)
+    fallback = {"provider_id": two["id"], "model_name": "small"}
     stack("POST", "/agents/trader/llm-configs", **fallback)
 
     def badge() -> str:

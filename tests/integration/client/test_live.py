@@ -80,7 +80,7 @@ def test_a_heartbeat_that_tells_of_more_leads_to_a_delta(
     rev = server.put(agent("a", "missed"), push=False)
     stream.send({"type": "heartbeat", "epoch": server.epoch, "rev": rev, "last": rev})
     wait_until(lambda: client.get_agent_config("a").model == "missed")
-    assert client.status == "LIVE"
+    wait_until(lambda: client.status == "LIVE")
 
 
 def test_another_epoch_replaces_everything(server: FaultServer, make_client: ClientFactory) -> None:
