@@ -25,8 +25,6 @@ class Snapshot:
     entries: dict[str, AgentConfig] = field(default_factory=dict)
     roster: frozenset[str] = frozenset()
     """The agents the server has. An entry outside it is a guest served by a default."""
-    tombstones: Mapping[str, int] = field(default_factory=dict)
-    """Deleted agents and the rev of it, against answers that were on their way."""
 
 
 class KeyMissing(Exception):
@@ -82,8 +80,7 @@ class Cache:
             old = self.snapshot
             if old.epoch not in (None, epoch):
                 return False
-            entry = old.entries.get(agent_id)
-            if config.rev < max(old.tombstones.get(agent_id, 0), entry.rev if entry else 0):
+            if config.rev < _known_rev(old, agent_id):
                 return False
             new = replace(old, entries={**old.entries, agent_id: config})
             self._publish(new, [c for c in self._diff([agent_id], new) if self._seen(agent_id)])
@@ -112,11 +109,12 @@ class Cache:
             return config
 
     def unlisted(self) -> set[str]:
-        """Ids a batch says nothing about although it may concern them: their default changed."""
+        """Ids a batch said nothing about although it may concern them: their default changed."""
         with self._lock:
             snapshot = self.snapshot
             guests = snapshot.entries.keys() - snapshot.roster
-            return guests | self._stand_ins.keys() | self._gone.keys()
+            older = {i for i in guests if snapshot.entries[i].rev < snapshot.rev}
+            return older | self._stand_ins.keys() | self._gone.keys()
 
     def confirm(self) -> None:
         """The server stands behind every entry."""
@@ -175,19 +173,28 @@ def next_snapshot(old: Snapshot, batch: Batch) -> Snapshot:
     listed = {item.agent_id for item in batch.items if not item.deleted and item.config}
     if batch.full:
         entries = _guests(old, batch)
-        roster, tombstones = frozenset(listed), dict.fromkeys(old.roster - listed, batch.rev)
+        roster = frozenset(listed)
     else:
         deleted = {item.agent_id for item in batch.items} - listed
         roster = (old.roster | listed) - deleted
         entries = dict(old.entries)
-        tombstones = {i: r for i, r in old.tombstones.items() if i not in listed}
-        tombstones |= dict.fromkeys(deleted, batch.rev)
     for agent_id, config in configs.items():
         if config is None:
             entries.pop(agent_id, None)
         else:
             entries[agent_id] = config
-    return Snapshot(batch.epoch, batch.rev, entries, roster, tombstones)
+    return Snapshot(batch.epoch, batch.rev, entries, roster)
+
+
+def _known_rev(snapshot: Snapshot, agent_id: str) -> int:
+    """Up to which rev all that concerns an agent is known; an older answer was on its way then.
+
+    No batch names a guest when its default changes, and a deleted agent has left only its
+    absence: for both the whole snapshot's rev counts.
+    """
+    entry = snapshot.entries.get(agent_id)
+    known = entry.rev if entry else 0
+    return known if agent_id in snapshot.roster else max(known, snapshot.rev)
 
 
 def _guests(old: Snapshot, batch: Batch) -> dict[str, AgentConfig]:

@@ -140,6 +140,7 @@ class Fetcher:
                 return
         flight.config = self._cache.put_stand_in(agent_id, config)
         self._retry_at[agent_id] = time.monotonic() + self._timings.cold_retry
+        self.postpone(agent_id)
         self._on_suspect()
 
     def _note_failure(self, error: TransportError, flight: Flight) -> None:

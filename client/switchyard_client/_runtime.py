@@ -106,10 +106,14 @@ class Runtime:
 
     def wait_settled(self, timeout: float | None) -> bool:
         """True once the server has told everything; False after `timeout` or a refusal."""
-        ended = (*SETTLED, Status.UNAUTHORIZED, Status.CLOSED)
+        return self.wait_for(SETTLED, timeout)
+
+    def wait_for(self, wanted: tuple[Status, ...], timeout: float | None) -> bool:
+        """True once the status is one of these; False after `timeout`, a refusal or the end."""
+        ended = (*wanted, Status.UNAUTHORIZED, Status.CLOSED)
         with self._status_changed:
             self._status_changed.wait_for(lambda: self._status in ended, timeout)
-            return self._status in SETTLED
+            return self._status in wanted
 
     def read(self, agent_id: str) -> AgentConfig:
         """Everything but a hit: an unconfirmed value, a first read, a read without the server."""

@@ -25,7 +25,7 @@ from ._errors import NotFound, StreamClosed, Unauthorized, Unreachable
 from ._frozen import freeze, thaw
 from ._http import abandon_socket
 from ._messages import Batch, Item, SyncAnswer
-from ._models import AgentConfig, LLMStep
+from ._models import AgentConfig, LLMStep, Status
 from ._secret import Secret
 from ._timings import Timings
 
@@ -145,18 +145,22 @@ class TestData:
     # Clients
 
     def client(self, **options: Any) -> SwitchyardClient:
-        """A client of this data, ready. Takes the arguments of `SwitchyardClient`."""
-        before = set(self._streams)
+        """A client of this data, `LIVE` (without streaming: `POLLING`) when it is returned.
+
+        Not waited for while the server is away or refuses, or with `autoconnect=False`. Takes the
+        arguments of `SwitchyardClient`.
+        """
         client = SwitchyardClient(**self._options(options))
         if self._fault is None and options.get("autoconnect", True):
-            client.wait_ready(30)
-            if options.get("streaming", True):
-                self._wait(lambda: any(s.has(self._rev) for s in self._streams - before))
+            ready = Status.LIVE if options.get("streaming", True) else Status.POLLING
+            if not client._running().wait_for((ready,), 30):
+                client.close()
+                raise AssertionError(f"waited in vain for the client to be {ready}")
         return client
 
     def async_client(self, **options: Any) -> AsyncSwitchyardClient:
-        """The same for asyncio; `await client.wait_ready()` before relying on live changes."""
-        return AsyncSwitchyardClient(**self._options(options))
+        """The same for asyncio, as ready: this waits, for milliseconds, without the event loop."""
+        return AsyncSwitchyardClient.over(self.client(**options))
 
     def _options(self, options: dict[str, Any]) -> dict[str, Any]:
         defaults: dict[str, Any] = {

@@ -136,7 +136,7 @@ def test_several_clients_and_own_options(data: TestData) -> None:
 def test_on_asyncio(data: TestData) -> None:
     async def main() -> str:
         async with data.async_client() as client:
-            assert await client.wait_ready(20)
+            assert client.status == "LIVE"
             return (await client.get_agent_config("trader")).model
 
     assert asyncio.run(main()) == "gpt-4.1"
