@@ -11,6 +11,7 @@ from app.core.crypto import Secret, origin_of
 from app.core.db import commit, db, flush
 from app.core.errors import Invalid, NotFound
 from app.core.versions import check_version
+from app.prices.services import doubt_step_prices
 
 CLEARED_TO = {"timeout": 30, "temperature": 0.7, "top_p": None, "max_tokens": None}
 PLAIN_FIELDS = (
@@ -242,7 +243,8 @@ def _target(step: LLMConfig) -> tuple[int, str]:
 
 
 def _warnings(step: LLMConfig) -> list[str]:
+    warnings = doubt_step_prices(step)
     models = step.provider.models
-    if models is None or step.model_name in models:
-        return []
-    return [f"{step.provider.name} does not list the model '{step.model_name}'."]
+    if models is not None and step.model_name not in models:
+        warnings.append(f"{step.provider.name} does not list the model '{step.model_name}'.")
+    return warnings

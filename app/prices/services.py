@@ -21,7 +21,7 @@ from app.prices.catalogue import catalogue_id, find_listed
 from app.prices.cost import CURRENCY, Rates, TokenRates, shifted
 from app.prices.models import AMOUNTS, Price
 from app.prices.plausible import find_mix_up
-from app.prices.rates import PER_1M, entry_of
+from app.prices.rates import PER_1K, PER_1M, entry_of
 from app.providers.adapters import find_adapter, get_adapter, list_types
 from app.providers.models import Provider
 
@@ -106,6 +106,23 @@ def list_known_providers() -> list[str]:
 def is_in_force(row: Price) -> bool:
     """Whether calls of now may be charged by it."""
     return entry_of(row).holds(utcnow())
+
+
+def doubt_step_prices(step: Any) -> list[str]:
+    """What to tell of a step's own prices that are probably for another unit, each named.
+
+    They are kept all the same: unlike a row of the table, a step's prices can be changed.
+    """
+    amounts = {name: getattr(step, field) for name, field in PER_1K.items()}
+    if not any(amounts.values()):
+        return []
+    listed = _list_prices(_ref_of(step.provider), step.model_name)
+    said = {
+        PER_1K[name]: find_mix_up(amount, 3, listed.get(name))
+        for name, amount in amounts.items()
+        if amount is not None
+    }
+    return [f"{field}: {text}" for field, text in said.items() if text]
 
 
 def create_price(data: dict[str, Any]) -> Price:

@@ -116,6 +116,18 @@ def test_patch_changes_one_step_and_its_prices_are_exact(trader: Api) -> None:
     assert prices["cost_per_1k_output_tokens"] is None
 
 
+def test_a_step_s_price_for_another_unit_is_kept_and_doubted(trader: Api) -> None:
+    body = {"provider": "openai", "model_name": "gpt-4.1", "cost_per_1k_input_tokens": "0.002"}
+    created = trader("POST", "/agents/trader/llm-configs", body).json
+    assert "warnings" not in created
+    path = f"/agents/trader/llm-configs/{created['id']}"
+    changed = trader("PATCH", path, {"cost_per_1k_input_tokens": "2"}).json
+    assert changed["cost_per_1k_input_tokens"] == "2"
+    (warning,) = changed["warnings"]
+    assert warning.startswith("cost_per_1k_input_tokens: 2 for 1,000 tokens is far from the list")
+    assert warning.endswith("the price of a million tokens? Then it is 0.002 for 1,000 tokens.")
+
+
 def test_delete_removes_one_step_and_the_rest_move_up(trader: Api) -> None:
     first = steps(trader)[0]
     assert trader("DELETE", f"/agents/trader/llm-configs/{first['id']}").status_code == 200
