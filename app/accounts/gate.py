@@ -36,7 +36,8 @@ class Permission(StrEnum):
     """What a view may ask for."""
 
     READ = "read"
-    INSPECT = "read users and tokens"
+    SURVEY = "read what is about all agents"
+    INSPECT = "read users, tokens and webhooks"
     REVEAL = "reveal keys"
     REPORT = "report usage"
     OPERATE = "operate: validate, test, halt"
@@ -45,7 +46,7 @@ class Permission(StrEnum):
 
 
 OF_SCOPE = {
-    Scope.CONFIG_READ: {Permission.READ},
+    Scope.CONFIG_READ: {Permission.READ, Permission.SURVEY},
     Scope.SECRETS_READ: {Permission.REVEAL},
     Scope.USAGE_WRITE: {Permission.REPORT},
     Scope.CONFIG_WRITE: {Permission.WRITE, Permission.OPERATE},
@@ -54,9 +55,16 @@ OF_SCOPE = {
 # A browser never needs a key in clear: no role reveals one.
 OF_ROLE = {
     Role.VIEWER: {Permission.READ},
-    Role.OPERATOR: {Permission.READ, Permission.INSPECT, Permission.OPERATE},
+    Role.OPERATOR: {
+        Permission.READ,
+        Permission.SURVEY,
+        Permission.INSPECT,
+        Permission.OPERATE,
+    },
     Role.ADMIN: set(Permission) - {Permission.REVEAL},
 }
+SHARED = frozenset({Permission.SURVEY, Permission.INSPECT, Permission.ADMINISTER})
+"""What these are about is no agent's own: outside every binding, but for a route of an agent."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ class Caller:
     def require_unbound(self) -> None:
         """Raises Forbidden for a bound token: what is not an agent's is outside every binding."""
         if self.agents is not None:
-            raise Forbidden("This token is bound to agents and may not change what others share.")
+            raise Forbidden("This token is bound to agents: what others share is not for it.")
 
 
 class _Known(NamedTuple):
@@ -185,6 +193,8 @@ def requires(permission: Permission) -> Callable[[View], View]:
             if caller.token_id is None and request.method not in SAFE_METHODS:
                 _check_csrf()
             caller.require(permission)
+            if permission in SHARED and "agent_id" not in kwargs:
+                caller.require_unbound()
             return view(*args, **kwargs)
 
         guarded.permission = permission  # type: ignore[attr-defined]

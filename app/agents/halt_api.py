@@ -31,6 +31,7 @@ def halt_agent(data: dict[str, Any], agent_id: str) -> Response:
 @blueprint.response(200, AgentOut)
 def resume_agent(agent_id: str) -> Response:
     """Let one agent go on."""
+    current_caller().require_agent(agent_id)
     return agent_response(halt.resume_agents([agent_id])[0])
 
 

@@ -32,7 +32,7 @@ ID = f"<int(max={MAX_ID}):price_id>"
 class Prices(MethodView):
     """Row U1."""
 
-    @requires(Permission.INSPECT)
+    @requires(Permission.SURVEY)
     @blueprint.arguments(PriceArgs, location="query")
     @blueprint.response(200, PriceList)
     def get(self, args: dict[str, Any]) -> Response:
@@ -58,7 +58,7 @@ class Prices(MethodView):
 class OnePrice(MethodView):
     """Row U1, one of them."""
 
-    @requires(Permission.INSPECT)
+    @requires(Permission.SURVEY)
     @blueprint.response(200, PriceOut)
     def get(self, price_id: int) -> Response:
         """Read one row."""
@@ -82,7 +82,7 @@ class OnePrice(MethodView):
 
 
 @blueprint.route("/prices/effective")
-@requires(Permission.INSPECT)
+@requires(Permission.SURVEY)
 @blueprint.arguments(CallArgs, location="query")
 @blueprint.response(200, EffectiveOut)
 def get_effective_price(args: dict[str, Any]) -> dict[str, Any]:

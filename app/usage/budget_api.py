@@ -30,7 +30,7 @@ ID = f"<int(max={MAX_ID}):budget_id>"
 class Budgets(MethodView):
     """Row U1."""
 
-    @requires(Permission.INSPECT)
+    @requires(Permission.SURVEY)
     @blueprint.arguments(BudgetArgs, location="query")
     @blueprint.response(200, BudgetList)
     def get(self, args: dict[str, Any]) -> Response:
@@ -54,7 +54,7 @@ class Budgets(MethodView):
 class OneBudget(MethodView):
     """Row U1, one of them."""
 
-    @requires(Permission.INSPECT)
+    @requires(Permission.SURVEY)
     @blueprint.response(200, BudgetOut)
     def get(self, budget_id: int) -> Response:
         """Read one budget."""
