@@ -143,9 +143,14 @@ def error_payload(status: int, message: str, errors: dict[str, Any] | None = Non
 
 def _refused(error: SwitchyardError) -> Any:
     db.session.rollback()
-    errors = {"json": error.errors} if isinstance(error, Invalid) else {}
+    errors = {_location(): error.errors} if isinstance(error, Invalid) else {}
     headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Unavailable) else {}
     return error_payload(error.status, error.message, errors), error.status, headers
+
+
+def _location() -> str:
+    """Where the caller wrote what was refused, as smorest says it."""
+    return "query" if request.method == "GET" else "json"
 
 
 def _database_away(error: OperationalError) -> Any:

@@ -8,7 +8,6 @@ from flask.views import MethodView
 from app.accounts.gate import Permission, current_caller, requires, state_at_start
 from app.agents import effective, effective_cache, services
 from app.agents.answers import agent_response, check_visible, visible_agent
-from app.agents.chain import get_agent
 from app.agents.halt import get_red_button
 from app.agents.provider_configs import ProviderConfigsOut, dump_provider_configs, stamp_of
 from app.agents.schemas import (
@@ -75,13 +74,10 @@ def get_default_agent() -> Response:
 def get_current_agent() -> Response:
     """The caller's agent (row A6): a bound token's one, else their default, else the global."""
     caller = current_caller()
-    if caller.agents is not None and len(caller.agents) == 1:
-        return agent_response(get_agent(next(iter(caller.agents))))
-    own = services.find_default(caller.user_id) if caller.user_id is not None else None
-    agent = own or services.find_default(None)
+    # A binding may fall back to the default, here as in row A8.
+    agent = services.find_current(caller.agents, caller.user_id)
     if agent is None:
         raise NotFound("There is no agent of yours and no global default.")
-    caller.require_agent(agent.agent_id)
     return agent_response(agent)
 
 

@@ -1,6 +1,7 @@
 """The verbs of agents: create, update, delete, set the default."""
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -55,6 +56,16 @@ def find_default(owner_id: int | None) -> Agent | None:
     """The default agent of an owner, or the global one."""
     owned = Agent.owner_id.is_(None) if owner_id is None else Agent.owner_id == owner_id
     return db.session.scalar(sa.select(Agent).where(Agent.is_default, owned))
+
+
+def find_current(slugs: Collection[str] | None, user_id: int | None) -> Agent | None:
+    """The one agent of a binding (None = no binding), else its user's default, else the global."""
+    if slugs is not None and len(slugs) == 1:
+        agent = db.session.scalar(sa.select(Agent).where(Agent.agent_id.in_(slugs)))
+        if agent is not None:
+            return agent
+    own = find_default(user_id) if user_id is not None else None
+    return own or find_default(None)
 
 
 def create_agent(data: dict[str, Any]) -> tuple[Agent, list[str]]:

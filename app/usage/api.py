@@ -116,7 +116,7 @@ def _read_events() -> list[Any]:
 
 
 def _question(args: dict[str, Any]) -> Question:
-    group_by = read_group_by(args["group_by"])
+    group_by = read_group_by(",".join(args["group_by"]))
     return Question(group_by, read_zone(args["tz"]), _selection(args))
 
 

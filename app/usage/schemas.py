@@ -72,10 +72,12 @@ class PeriodArgs(Schema):
 class SummaryArgs(PeriodArgs):
     """What to sum up by."""
 
-    group_by = Text(
-        max_length=64,
-        load_default="",
-        metadata={"description": "Any of agent, model, provider, task, day; with commas."},
+    group_by = fields.List(
+        Text(max_length=64),
+        load_default=list,
+        metadata={
+            "description": "Any of agent, model, provider, task, day: repeated or with commas."
+        },
     )
 
 

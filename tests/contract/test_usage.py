@@ -352,6 +352,8 @@ def test_rows_tell_everything_apart(api: Api, send: Send) -> None:
         event(latency_ms=..., reasoning_tokens=7, cached_input_tokens=5, web_searches=2),
     )
     rows = api("GET", "/usage/summary?group_by=provider,task").json["rows"]
+    repeated = api("GET", "/usage/summary?group_by=provider&group_by=task").json["rows"]
+    assert repeated == rows
     assert [(it["provider"], it["task"], it["calls"]) for it in rows] == [
         ("anthropic", "triage", 1),
         ("openai", None, 1),
@@ -386,6 +388,7 @@ def test_rows_tell_everything_apart(api: Api, send: Send) -> None:
 def test_a_question_without_sense_is_refused(api: Api, query: str) -> None:
     answer = api("GET", f"/usage/summary?{query}")
     assert answer.status_code == 422, answer.text
+    assert query.partition("=")[0] in answer.json["errors"]["query"]
 
 
 @on_sqlite
