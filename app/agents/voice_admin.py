@@ -75,8 +75,7 @@ class SpeechForm(Form):
             else {"provider_id": int(chosen)}
         )
         settings = {name: self[name].data for name in _declared(self.capability)}
-        given = {name: value for name, value in settings.items() if value is not None}
-        return {**given, **provider, **key_payload(self)}
+        return {**settings, **provider, **key_payload(self)}
 
 
 def _form_of(capability: Capability) -> type[SpeechForm]:

@@ -54,15 +54,22 @@ def test_null_removes_speech_and_leaves_the_rest(speaker: Api) -> None:
     assert body["stt_provider_config"]["path"] == "/ws/transcribe"
 
 
-def test_settings_are_replaced_and_the_key_stays_with_its_origin(speaker: Api) -> None:
-    speaker("PATCH", "/agents/speaker", {"tts_provider_config": {"voice_id": "v-2"}})
+def test_only_the_sent_settings_change_and_the_key_stays_with_its_origin(speaker: Api) -> None:
+    change = {"voice_id": "v-2", "model_id": None}
+    speaker("PATCH", "/agents/speaker", {"tts_provider_config": change})
     tts = speaker("GET", "/agents/speaker/config").json["tts_provider_config"]
-    assert (tts["voice_id"], tts["sample_rate"], tts["api_key"]) == ("v-2", None, "sk-tts")
+    assert (tts["voice_id"], tts["model_id"], tts["sample_rate"]) == ("v-2", None, 24000)
+    assert tts["api_key"] == "sk-tts"
 
-    moved = {"voice_id": "v-2", "url": "https://elsewhere.example"}
+    moved = {"url": "https://elsewhere.example"}
     speaker("PATCH", "/agents/speaker", {"tts_provider_config": moved})
     tts = speaker("GET", "/agents/speaker/config").json["tts_provider_config"]
     assert (tts["url"], tts["api_key"]) == ("https://elsewhere.example", None)
+
+    speaker("PATCH", "/agents/speaker", {"tts_provider_config": {"provider": "openai"}})
+    tts = speaker("GET", "/agents/speaker/config").json["tts_provider_config"]
+    assert (tts["provider"], tts["voice_id"]) == ("openai", None)
+    assert tts["url"] == "https://api.openai.com/v1"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from app.agents import services
 from app.agents.chain import CLEARED_TO
 from app.agents.chain_schemas import PRICES
 from app.agents.models import Agent, LLMConfig, SpeechConfig
-from app.agents.speech import FIELD_OF
+from app.agents.speech import FIELD_OF, as_a_whole
 from app.changes.models import Change, Operation
 from app.changes.services import Past, find_past, history_query
 from app.changes.tracker import image_of
@@ -151,8 +151,9 @@ def _voices(voices: list[Part], rev: int) -> dict[str, Any]:
     for voice in voices:
         image = voice.past.image
         provider_id = _provider_id(image["provider_id"], rev)
-        field = FIELD_OF[Capability(image["capability"])]
-        data[field] = {**image["settings"], "provider_id": provider_id}
+        capability = Capability(image["capability"])
+        settings = as_a_whole(capability, image["settings"])
+        data[FIELD_OF[capability]] = {**settings, "provider_id": provider_id}
     return data
 
 

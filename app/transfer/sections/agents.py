@@ -16,7 +16,7 @@ from app.agents.chain_schemas import MAX_STEPS, PRICES, LLMConfigFields
 from app.agents.fields import Slug
 from app.agents.models import Agent, LLMConfig
 from app.agents.schemas import MAX_TEXT
-from app.agents.speech import FIELD_OF, find_speech
+from app.agents.speech import FIELD_OF, as_a_whole, find_speech
 from app.core.db import db
 from app.core.errors import Invalid
 from app.core.rest import Flag, Schema, Text
@@ -178,8 +178,11 @@ def _for_services(data: Item, steps: Iterable[LLMConfig]) -> Item:
             for number, (item, step_id) in enumerate(zip(items, ids, strict=True))
         ]
     for name in VOICES.keys() & data.keys():
-        voice, field = data.pop(name), FIELD_OF[VOICES[name]]
-        data[field] = voice and {"provider_id": _provider_id(voice, name), **voice["settings"]}
+        voice, capability = data.pop(name), VOICES[name]
+        data[FIELD_OF[capability]] = voice and {
+            "provider_id": _provider_id(voice, name),
+            **as_a_whole(capability, voice["settings"]),
+        }
     return data
 
 
