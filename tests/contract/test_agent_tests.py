@@ -1,6 +1,7 @@
 """Row A13: tests of an agent. The worker's part runs here, in the test's own thread."""
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -296,7 +297,7 @@ def test_a_button_pressed_twice_spends_once(
 
     def press() -> None:
         http = app.test_client()
-        barrier.wait(10)
+        barrier.wait(60)
         found.append(http.post("/api/agents/trader/test", headers=headers).json["id"])
 
     threads = [threading.Thread(target=press) for _ in range(6)]
@@ -338,14 +339,14 @@ def test_steps_fill_in_as_they_finish(
 def test_the_time_for_all_calls_together_is_bounded(
     app: Flask, api: Api, trader: str, endpoint: LoopbackProvider, run: Run
 ) -> None:
-    app.config["AGENT_TEST_DEADLINE"] = 1
+    app.config["AGENT_TEST_DEADLINE"] = 3
     endpoint.hold()
     test_id = ask(api)
 
     run(test_id)
 
     first, second = read(api, test_id)["steps"]
-    assert first["error"].startswith("No complete answer within 0.")
+    assert re.match(r"No complete answer within [0-2]\.", first["error"])
     assert second["error"] == agent_tests.NO_TIME
     assert len(endpoint.requests) == 1
 

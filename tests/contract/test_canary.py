@@ -78,8 +78,8 @@ def world(
         provoke_errors(world, monkeypatch)
         call_an_echo(world)
         # The nudge for a check has gone out: what a worker is told has been seen.
-        wait_until(lambda: any("health.check" in line for line in traffic), "a nudge")
-        wait_until(lambda: any(REV_CHANNEL in line for line in traffic), "a hint")
+        wait_until(lambda: any("health.check" in line for line in traffic), "a nudge", 60)
+        wait_until(lambda: any(REV_CHANNEL in line for line in traffic), "a hint", 60)
         yield world
     close_app(app)
     logging.getLogger().setLevel("INFO")
@@ -127,11 +127,9 @@ def stored_rows(world: World) -> Iterator[str]:
 
 
 def database_files(world: World) -> Iterator[str]:
-    url = world.app.config["DATABASE_URL"]
-    if url.startswith("sqlite"):
-        file = Path(url.removeprefix("sqlite:///"))
-        for path in file.parent.glob(f"{file.name}*"):
-            yield path.read_bytes().decode("latin-1")
+    file = Path(world.app.config["DATABASE_URL"].removeprefix("sqlite:///"))
+    for path in file.parent.glob(f"{file.name}*"):
+        yield path.read_bytes().decode("latin-1")
 
 
 def reprs(world: World) -> Iterator[str]:
@@ -210,32 +208,27 @@ SINKS: tuple[Callable[[World], Iterator[str]], ...] = (
 )
 
 
+@pytest.mark.timeout(400)
 def test_no_canary_sings(world: World) -> None:
-    hidden = canaries(world)
-    assert all(len(canary) > 15 for canary in hidden)
-    for sink in SINKS:
-        for text in sink(world):
-            heard = [canary[:12] for canary in hidden if canary in text]
-            assert heard == [], f"{sink.__name__}: {text[:300]}"
-
-
-def test_the_canaries_are_there_and_would_be_heard(world: World) -> None:
-    """The other way round: who may have the keys gets them, so the search can find them."""
+    """Nor is the search deaf: who may have the keys gets them, and every sink says something."""
     assert PROVIDER_KEY in world.get("/api/agents/on-provider/llm", ADMIN_TOKEN)
     assert STEP_KEY in world.get("/api/agents/on-step/llm", ADMIN_TOKEN)
     assert ENVIRONMENT_KEY in world.get("/api/agents/on-environment/llm", ADMIN_TOKEN)
-    for sink in (
-        get_answers,
-        history,
-        stored_rows,
-        logs,
-        errors,
-        redis_traffic,
-        commands,
-        webhooks,
-        admin_pages,
-    ):
-        assert "".join(sink(world)), sink.__name__
+    hidden = canaries(world)
+    assert all(len(canary) > 15 for canary in hidden)
+    for sink in sinks_of(world):
+        said = 0
+        for text in sink(world):
+            said += len(text)
+            heard = [canary[:12] for canary in hidden if canary in text]
+            assert heard == [], f"{sink.__name__}: {text[:300]}"
+        assert said, sink.__name__
+
+
+def sinks_of(world: World) -> list[Callable[[World], Iterator[str]]]:
+    """All of them; a database that is a server's has no files here."""
+    is_file = world.app.config["DATABASE_URL"].startswith("sqlite")
+    return [sink for sink in SINKS if is_file or sink is not database_files]
 
 
 def enter_secrets(world: World) -> None:
@@ -362,7 +355,7 @@ def listening(server: RedisServer) -> Iterator[list[str]]:
         thread.start()
         yield lines
         redis.publish(THE_END, "")
-        thread.join(5)
+        thread.join(60)
 
 
 def _numbered(path: str, number: int) -> str:

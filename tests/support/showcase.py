@@ -1,7 +1,6 @@
 """A Switchyard with something on every page: for screenshots, and for sweeps over all pages."""
 
 import random
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -186,12 +185,15 @@ class Showcase:
         def settled() -> bool:
             return state("openai") == "connected" and state("backup") == "error"
 
-        wait_until(settled, "the providers are checked", timeout=60)
+        def checks() -> int:
+            return int(self.call("GET", f"/providers/{ids['openai']}/checks")["total"])
+
+        wait_until(settled, "the providers are checked", timeout=120, every=0.2)
         for seconds in (0.05, 0.2, 0.1):  # so that the chart has a shape
             provider.answer_slowly(seconds)
+            expected = checks() + 1
             self.call("POST", f"/providers/{ids['openai']}/validate")
-            time.sleep(0.1)
-            wait_until(lambda: state("openai") == "connected", "checked again", timeout=30)
+            wait_until(lambda n=expected: checks() >= n, "checked again", timeout=120, every=0.2)
         provider.answer_ok()
 
 

@@ -47,7 +47,7 @@ class Listener:
             self._socket.sock.shutdown(socket.SHUT_RDWR)  # wakes the reading thread
         self._thread.join(5)
 
-    def wait_for(self, *types: str, count: int = 1, timeout: float = 10) -> list[Message]:
+    def wait_for(self, *types: str, count: int = 1, timeout: float = 60) -> list[Message]:
         """The messages of these types, once there are so many."""
         return self.wait_until(
             lambda: found if len(found := self.of(*types)) >= count else None,
@@ -55,7 +55,7 @@ class Listener:
             timeout,
         )
 
-    def wait_until(self, holds: Callable[[], Any], what: str, timeout: float = 10) -> Any:
+    def wait_until(self, holds: Callable[[], Any], what: str, timeout: float = 60) -> Any:
         """The first truthy answer; AssertionError with what was heard when none comes."""
         answer = None
 
@@ -70,7 +70,7 @@ class Listener:
         assert came, f"{what}: not within {timeout} s; heard {len(self.messages)}, last {last}"
         return answer
 
-    def wait_for_end(self, timeout: float = 10) -> int | None:
+    def wait_for_end(self, timeout: float = 60) -> int | None:
         """The close code, once the connection is over."""
         self.wait_until(lambda: self._ended, "the end", timeout)
         return self.close_code
