@@ -1,4 +1,4 @@
-"""Tests of agents. Acknowledged early, as checks are: the database hands a lost one out again."""
+"""Tests of agents: the database hands a lost one out again."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from app.agents import agent_tests
 from worker.celery_app import app
 
 
-@app.task(name="agents.test", acks_late=False)
+@app.task(name="agents.test")
 def run(test_id: int) -> None:
     """Run one test, if nobody else does."""
     agent_tests.run_test(test_id)
 
 
-@app.task(name="agents.sweep_tests", acks_late=False)
+@app.task(name="agents.sweep_tests")
 def sweep_tests() -> None:
     """Queue what was lost."""
     agent_tests.sweep()

@@ -26,6 +26,10 @@ class BeatThread(bootsteps.StartStopStep):
         # The plain scheduler keeps nothing on disk: what is due is a question to the database.
         return EmbeddedService(worker.app, thread=True, scheduler_cls=Scheduler)
 
+    def stop(self, worker: Any) -> None:
+        # Not waited for: it may be looking for a Redis that is away, and has nothing to put down.
+        self.obj.service.stop()
+
 
 app.steps["worker"].add(BeatThread)
 app.user_options["worker"].add(

@@ -4,7 +4,7 @@ from app.usage import budget_counting
 from worker.celery_app import app
 
 
-@app.task(name="budgets.sweep", acks_late=False)
+@app.task(name="budgets.sweep")
 def sweep() -> None:
     """Settle what time has turned."""
     budget_counting.sweep()

@@ -38,5 +38,5 @@ def set_up(**_: Any) -> None:
         raise SystemExit(str(error)) from None
 
 
-app = Celery("switchyard", task_cls=ContextTask)
+app = Celery("switchyard", task_cls=ContextTask, amqp="worker.broker:Broker")
 app.config_from_object("celeryconfig")

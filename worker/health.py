@@ -1,9 +1,4 @@
-"""Checks of providers: a nudge and the schedule both say "look what is due".
-
-Acknowledged early, unlike other tasks: the database hands a lost check out again, by its lease,
-while a message that is still open when Redis goes away takes the worker down (kombu 5.7 fails to
-put it back on a closed connection).
-"""
+"""Checks of providers: a nudge and the schedule both say "look what is due"."""
 
 from typing import Any
 
@@ -16,13 +11,13 @@ from worker.celery_app import app, flask_app
 _prober = Prober()
 
 
-@app.task(name="health.check", acks_late=False)
+@app.task(name="health.check")
 def check(_provider_id: int) -> None:
     """Somebody saved this provider, or asked for its check: it is due now, before all others."""
     _prober.run()
 
 
-@app.task(name="health.sweep", acks_late=False)
+@app.task(name="health.sweep")
 def sweep() -> None:
     """Check what is due: new, lost, or of age."""
     _prober.run()

@@ -1,19 +1,16 @@
-"""Deliveries of webhooks.
-
-Acknowledged early, for the reason of the checks of providers: what is lost is in the outbox still.
-"""
+"""Deliveries of webhooks: what is lost is in the outbox still."""
 
 from app.webhooks import delivery
 from worker.celery_app import app
 
 
-@app.task(name="webhooks.deliver", acks_late=False)
+@app.task(name="webhooks.deliver")
 def deliver(webhook_id: int) -> None:
     """Send one webhook what is due to it."""
     delivery.deliver_due(webhook_id)
 
 
-@app.task(name="webhooks.sweep", acks_late=False)
+@app.task(name="webhooks.sweep")
 def sweep() -> None:
     """Find what is due: new, lost, or to be tried again."""
     delivery.sweep()
