@@ -1,5 +1,6 @@
 """What a fresh Switchyard starts with (row H6). Idempotent, also for two at once."""
 
+import logging
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,9 +9,10 @@ from flask import current_app
 from app.agents import chain
 from app.agents import services as agents
 from app.agents.models import Agent
+from app.core.addresses import check_url_syntax
 from app.core.db import commit, db, lock
 from app.providers import services as providers
-from app.providers.adapters import find_adapter, list_types
+from app.providers.adapters import Adapter, find_adapter, list_types
 from app.providers.models import Capability
 from app.settings import SettingsError
 
@@ -28,12 +30,17 @@ DEVELOPMENT_AGENT = {
 }
 URL_FIELD = {"llm": "api_url", "tts": "url", "stt": "url"}
 MODEL_FIELD = {"llm": "model", "tts": "model_id", "stt": "model_id"}
+USUAL_MODELS = {"ollama": DEFAULT_AGENT["llm_model"]}
+
+log = logging.getLogger(__name__)
 
 
 def seed() -> list[str]:
     """Make the default agent, and the development agent where the environment describes one.
 
-    Returns what was made, for people. Whatever exists is left alone. Commits.
+    Returns what was made, for people. Whatever exists is left alone, and an environment that does
+    not describe a development agent well is only warned of: its variables may be another program's.
+    Commits.
     """
     lock("seed")
     agents.lock_defaults({"is_default": True})
@@ -65,26 +72,41 @@ def _seed_default() -> list[str]:
 
 
 def _seed_development() -> list[str]:
-    if not _setting("LLM_PROVIDER") or _exists(DEVELOPMENT_AGENT["agent_id"]):
+    if _exists(DEVELOPMENT_AGENT["agent_id"]):
+        return []
+    try:
+        adapters = {kind: _adapter(kind) for kind in Capability if _of(kind, "PROVIDER")}
+    except SettingsError as error:
+        log.warning("no %s is made: %s", DEVELOPMENT_AGENT["name"], error)
+        return []
+    if not adapters:
         return []
     described: dict[str, Any] = dict(DEVELOPMENT_AGENT)
-    for kind in Capability:
-        if _setting(f"{kind.upper()}_PROVIDER"):
-            described[f"{kind}_provider_config"] = _provider_config(kind)
-    agents.add_agent({**described, "is_default": _default_is_untouched()})
+    for kind, adapter in adapters.items():
+        described[f"{kind}_provider_config"] = _provider_config(kind, adapter)
+    # Without a model it answers nobody.
+    becomes_default = Capability.LLM in adapters and _default_is_untouched()
+    agents.add_agent({**described, "is_default": becomes_default})
     return ["agent development-agent"]
 
 
-def _provider_config(kind: Capability) -> dict[str, Any]:
-    """One kind's part of the agent, on a provider that keeps the key and the endpoint."""
-    prefix = kind.upper()
-    key, url = _setting(f"{prefix}_API_KEY"), _setting(f"{prefix}_API_URL")
-    adapter = find_adapter(_setting(f"{prefix}_PROVIDER") or "", kind)
+def _adapter(kind: Capability) -> Adapter:
+    """What the environment names for one kind. Raises SettingsError where it will not do."""
+    adapter = find_adapter(_of(kind, "PROVIDER") or "", kind)
     if adapter is None:
         allowed = ", ".join(list_types(kind))
-        raise SettingsError(f"{prefix}_PROVIDER: no such type; set it to one of {allowed}.")
-    if kind is Capability.LLM and not _setting("LLM_MODEL"):
+        raise SettingsError(f"{kind.upper()}_PROVIDER: no such type; set it to one of {allowed}.")
+    url = _of(kind, "API_URL")
+    if reason := check_url_syntax(url) if url else None:
+        raise SettingsError(f"{kind.upper()}_API_URL: {reason}")
+    if kind is Capability.LLM and not _model(kind, adapter):
         raise SettingsError("LLM_MODEL: LLM_PROVIDER is set, so name the model too.")
+    return adapter
+
+
+def _provider_config(kind: Capability, adapter: Adapter) -> dict[str, Any]:
+    """One kind's part of the agent, on a provider that keeps the key and the endpoint."""
+    key, url = _of(kind, "API_KEY"), _of(kind, "API_URL")
     provider = providers.find_of_type(adapter.type, kind)
     own: dict[str, Any] = {}
     if provider is None:
@@ -94,8 +116,13 @@ def _provider_config(kind: Capability) -> dict[str, Any]:
     else:
         # Others may use it already: what is special to this agent stays with the agent.
         own = {"api_key": key, URL_FIELD[kind]: url}
-    own |= {MODEL_FIELD[kind]: _setting(f"{prefix}_MODEL")}
+    own |= {MODEL_FIELD[kind]: _model(kind, adapter)}
     return {"provider_id": provider.id} | {name: text for name, text in own.items() if text}
+
+
+def _model(kind: Capability, adapter: Adapter) -> str | None:
+    named = _of(kind, "MODEL")
+    return named or (USUAL_MODELS.get(adapter.type) if kind is Capability.LLM else None)
 
 
 def _default_is_untouched() -> bool:
@@ -109,6 +136,7 @@ def _exists(agent_id: str) -> bool:
     return db.session.scalar(query) is not None
 
 
-def _setting(name: str) -> str | None:
-    value: str | None = current_app.config[name]
+def _of(kind: Capability, name: str) -> str | None:
+    """A setting of one kind, e.g. ``LLM_PROVIDER``."""
+    value: str | None = current_app.config[f"{kind.upper()}_{name}"]
     return value

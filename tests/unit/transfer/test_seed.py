@@ -11,7 +11,6 @@ from app.agents.chain import get_agent
 from app.core.errors import NotFound
 from app.providers.models import Capability
 from app.providers.services import create_provider, find_by_name
-from app.settings import SettingsError
 from app.transfer.seed import seed
 from tests.conftest import close_app, make_app
 from tests.support.servers import RedisServer
@@ -86,10 +85,22 @@ def test_what_others_use_is_not_changed(app: Flask, seeded: Seeded) -> None:
         ({"LLM_PROVIDER": "nobody", "LLM_MODEL": "m"}, "LLM_PROVIDER"),
         ({"LLM_PROVIDER": "openai"}, "LLM_MODEL"),
         ({**LLM, "TTS_PROVIDER": "nobody"}, "TTS_PROVIDER"),
+        ({**LLM, "LLM_API_URL": "localhost:1"}, "LLM_API_URL"),
     ],
 )
-def test_a_description_that_will_not_do_is_named(
-    seeded: Seeded, settings: dict[str, str], named: str
+def test_a_description_that_will_not_do_is_warned_of_by_name(
+    seeded: Seeded, caplog: pytest.LogCaptureFixture, settings: dict[str, str], named: str
 ) -> None:
-    with pytest.raises(SettingsError, match=named):
-        seeded(**settings)
+    assert seeded(**settings) == []
+    assert f"no Development Agent is made: {named}:" in caplog.text
+
+
+def test_ollama_has_a_usual_model(seeded: Seeded) -> None:
+    assert seeded(LLM_PROVIDER="ollama") == ["agent development-agent"]
+    assert get_agent("development-agent").llm_configs[0].model_name == "mistral:7b-instruct"
+
+
+def test_a_voice_alone_makes_an_agent_that_is_not_the_default(seeded: Seeded) -> None:
+    assert seeded(TTS_PROVIDER="async.ai") == ["agent development-agent"]
+    agent = get_agent("development-agent")
+    assert (agent.is_default, len(agent.llm_configs), len(agent.speech_configs)) == (False, 0, 1)
