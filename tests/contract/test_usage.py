@@ -380,7 +380,7 @@ def test_rows_tell_everything_apart(api: Api, send: Send) -> None:
         "from=tomorrow",
         "from=9999-12-31T23:59:59-12:00",
         "to=9999-12-31",
-        "from=2026-03-02&to=2026-03-01T00:00:00Z",
+        "to=2026-03-01T00:00:00Z&from=2026-03-02",
         "from=2026-13-01",
         "unknown=1",
     ],
