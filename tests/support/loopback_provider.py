@@ -152,7 +152,7 @@ class LoopbackProvider:
         """A byte every 50 ms without end: of the body, or already of the headers."""
         self._become(lambda handler: _drip(handler, headers))
 
-    def wait_for_requests(self, count: int, timeout: float = 10) -> list[SeenRequest]:
+    def wait_for_requests(self, count: int, timeout: float = 60) -> list[SeenRequest]:
         """The requests, once there are so many. AssertionError if they do not come."""
         with self._arrived:
             came = self._arrived.wait_for(lambda: len(self.requests) >= count, timeout)

@@ -1,6 +1,7 @@
 """Subprocesses of tests: bounded waits, and the log in the failure when one does not come up."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -13,10 +14,12 @@ from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = sys.executable
+PATIENCE = 60
+"""Seconds: only what never comes takes so long, however busy the machine is."""
 
 
 def wait_until(
-    holds: Callable[[], object], what: str, timeout: float = 10, every: float = 0.02
+    holds: Callable[[], object], what: str, timeout: float = PATIENCE, every: float = 0.02
 ) -> object:
     """The first truthy answer of `holds`; AssertionError naming `what` when none came in time."""
     deadline = time.monotonic() + timeout
@@ -29,11 +32,16 @@ def wait_until(
 
 
 def free_port() -> int:
-    """A TCP port of the loopback that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of the loopback that nobody listens on.
+
+    Below those that the system gives away, and at random: nobody else's connection, and no other
+    test's server, takes it before it is used, or between the two lives of a server.
+    """
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with socket.socket() as probe, suppress(OSError):  # taken: another one
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class ManagedProcess:
@@ -73,7 +81,7 @@ class ManagedProcess:
     def output(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
-    def wait_until(self, holds: Callable[[], object], what: str, timeout: float = 20) -> None:
+    def wait_until(self, holds: Callable[[], object], what: str, timeout: float = PATIENCE) -> None:
         """Wait for `holds`; a process that died or stays silent fails with the end of its log."""
 
         def holds_or_died() -> object:
@@ -86,7 +94,7 @@ class ManagedProcess:
         if not self.running:
             raise AssertionError(f"{what}: exit code {self.popen.returncode}\n{self._tail()}")
 
-    def wait_for_exit(self, timeout: float = 15) -> int:
+    def wait_for_exit(self, timeout: float = PATIENCE) -> int:
         """The exit code; AssertionError with the log when it goes on running."""
         try:
             return self.popen.wait(timeout)
@@ -100,9 +108,9 @@ class ManagedProcess:
         """kill -9 of the whole session: what a crash or the OOM killer does."""
         with suppress(ProcessLookupError):  # gone already, which is what was asked for
             os.killpg(self.pid, signal.SIGKILL)
-        self.popen.wait(5)
+        self.popen.wait(PATIENCE)
 
-    def stop(self, grace: float = 8) -> None:
+    def stop(self, grace: float = 30) -> None:
         """SIGTERM, then SIGKILL for whatever of the session is left after `grace` seconds."""
         if self._popen is None:
             return
