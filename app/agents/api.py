@@ -8,6 +8,7 @@ from flask.views import MethodView
 from app.accounts.gate import Permission, current_caller, requires, state_at_start
 from app.agents import effective, effective_cache, services
 from app.agents.answers import agent_response, check_visible, visible_agent
+from app.agents.chain import get_agent
 from app.agents.halt import get_red_button
 from app.agents.provider_configs import ProviderConfigsOut, dump_provider_configs, stamp_of
 from app.agents.schemas import (
@@ -17,12 +18,17 @@ from app.agents.schemas import (
     AgentList,
     AgentOut,
     AgentPatch,
+    AgentPut,
     ResolvedOut,
     dump_agent,
 )
-from app.core.errors import NotFound
+from app.core.errors import Invalid, NotFound
 from app.core.rest import Blueprint, expected_version, not_modified, paged, with_etag
 
+WRITTEN_AT = {
+    "fallbacks": "Write them at /agents/{agent_id}/llm-configs.",
+    "tasks": "Write them at /agents/{agent_id}/tasks.",
+}
 blueprint = Blueprint("agents", __name__, description="Agents and their chains")
 
 
@@ -100,11 +106,13 @@ class OneAgent(MethodView):
         return self._update(data, agent_id)
 
     @requires(Permission.WRITE)
-    @blueprint.arguments(AgentPatch)
+    @blueprint.arguments(AgentPut)
     @blueprint.response(200, AgentOut)
     @blueprint.alt_response(412, description="Somebody saved it since you read it")
     def put(self, data: dict[str, Any], agent_id: str) -> Response:
-        """The same as PATCH: only the sent fields change."""
+        """The same as PATCH, only the sent fields change; an agent may be sent as it was read."""
+        current_caller().require_agent(agent_id)
+        _take_parts(data, agent_id)
         return self._update(data, agent_id)
 
     @requires(Permission.WRITE)
@@ -119,6 +127,8 @@ class OneAgent(MethodView):
     @staticmethod
     def _update(data: dict[str, Any], agent_id: str) -> Response:
         current_caller().require_agent(agent_id)
+        if "owner_id" in data and data["owner_id"] == get_agent(agent_id).owner_id:
+            del data["owner_id"]
         _check_fields(data)
         return agent_response(*services.update_agent(agent_id, data, expected_version()))
 
@@ -157,6 +167,17 @@ def get_agent_config(agent_id: str) -> Response:
     etag = f"{stamp_of(configs)}-{caller.token_id}"
     reveal = caller.may(Permission.REVEAL)
     return not_modified(etag) or with_etag(dump_provider_configs(configs, reveal=reveal), etag)
+
+
+def _take_parts(data: dict[str, Any], agent_id: str) -> None:
+    """Fallbacks and tasks are written elsewhere. Raises Invalid where they are not as they are."""
+    sent = {name: data.pop(name) for name in WRITTEN_AT if name in data}
+    if not sent:
+        return
+    present = dump_agent(get_agent(agent_id), get_red_button())
+    changed = {name: [WRITTEN_AT[name]] for name in sent if sent[name] != present[name]}
+    if changed:
+        raise Invalid(changed)
 
 
 def _check_fields(data: dict[str, Any]) -> None:

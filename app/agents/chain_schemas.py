@@ -6,7 +6,17 @@ from marshmallow import fields, validate
 
 from app.agents.fields import Price, Slug
 from app.agents.models import Agent, LLMConfig
-from app.core.rest import MAX_ID, Flag, HttpUrl, JsonObject, Number, Schema, Text, WholeNumber
+from app.core.rest import (
+    MAX_ID,
+    Flag,
+    HttpUrl,
+    JsonObject,
+    Number,
+    ReadBack,
+    Schema,
+    Text,
+    WholeNumber,
+)
 
 PRICES = (
     "cost_per_1k_input_tokens",
@@ -50,14 +60,23 @@ class LLMConfigIn(LLMConfigFields):
     fallback_model = Text(min_length=1, max_length=256, load_default=None)
 
 
-class LLMConfigItem(LLMConfigFields):
-    """One step of a chain that is replaced as a whole; ``id`` says which one it was before."""
+class LLMConfigItem(ReadBack, LLMConfigFields):
+    """One step of a chain that is replaced as a whole; ``id`` says which one it was before.
+
+    Its place in the list is its position, and the step behind it its fallback.
+    """
+
+    only_read = frozenset(
+        {"position", "provider_name", "api_key_set", "fallback_provider", "fallback_model"}
+    )
 
     id = WholeNumber(low=1, allow_none=True)
 
 
-class ChainIn(Schema):
+class ChainIn(ReadBack):
     """What replaces a chain."""
+
+    only_read = frozenset({"total", "warnings"})
 
     llm_configs = fields.List(
         fields.Nested(LLMConfigItem), required=True, validate=validate.Length(max=MAX_STEPS)

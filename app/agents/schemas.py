@@ -1,5 +1,6 @@
 """The wire shape of agents, in every form, and the only place that reveals a key."""
 
+from types import NoneType
 from typing import Any
 
 import marshmallow as ma
@@ -18,6 +19,7 @@ from app.core.rest import (
     JsonObject,
     Number,
     PageArgs,
+    ReadBack,
     Schema,
     Text,
     WholeNumber,
@@ -87,6 +89,28 @@ class AgentPatch(FlatFields, StepFields):
     is_default = Flag()
     is_active = Flag()
     metadata_ = JsonObject(data_key="metadata")
+
+
+class AgentPut(ReadBack, AgentPatch):
+    """The same, or an agent as it was read: then the fallbacks and the tasks are as they were."""
+
+    only_read = ReadBack.only_read | {
+        "halted",
+        "halted_reason",
+        "llm_provider_name",
+        "llm_api_key_set",
+        "warnings",
+    }
+
+    fallbacks = fields.List(fields.Dict())
+    tasks = fields.List(fields.Dict())
+
+    @ma.pre_load
+    def name_provider_once(self, data: Any, **_kwargs: Any) -> Any:
+        """A read shows step 0's provider as an object, beside the name that a write takes."""
+        if not isinstance(data, dict) or not isinstance(data.get("provider"), dict | NoneType):
+            return data
+        return {name: value for name, value in data.items() if name != "provider"}
 
 
 class AgentIn(AgentPatch):

@@ -1,6 +1,6 @@
 """REST furniture that every domain's api.py shares: strict bodies, fields, pages, ETags."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 import sqlalchemy as sa
@@ -62,6 +62,19 @@ class Schema(ma.Schema):
         unknown = ma.RAISE
 
     needs_body = True
+
+
+class ReadBack(Schema):
+    """What a PUT takes: its GET's answer, edited. What can only be read is left out of it."""
+
+    only_read: ClassVar[frozenset[str]] = frozenset({"id", "version", "created_at", "updated_at"})
+
+    @ma.pre_load
+    def leave_out(self, data: Any, **_kwargs: Any) -> Any:
+        """Anything but an object is for the fields to refuse."""
+        if not isinstance(data, dict):
+            return data
+        return {name: value for name, value in data.items() if name not in self.only_read}
 
 
 class Text(fields.String):

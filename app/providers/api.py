@@ -18,6 +18,7 @@ from app.providers.schemas import (
     ProviderList,
     ProviderOut,
     ProviderPatch,
+    ProviderPut,
     dump_provider,
 )
 
@@ -71,7 +72,7 @@ class Provider(MethodView):
         return _provider_response(provider)
 
     @requires(Permission.WRITE)
-    @blueprint.arguments(ProviderPatch)
+    @blueprint.arguments(ProviderPut)
     @blueprint.response(200, ProviderOut)
     def put(self, data: dict[str, Any], provider_id: int) -> Response:
         """The same as PATCH: only the sent fields change."""

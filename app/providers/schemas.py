@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
-from app.core.rest import Flag, HttpUrl, JsonObject, PageArgs, Schema, Text, WholeNumber
+from app.core.rest import Flag, HttpUrl, JsonObject, PageArgs, ReadBack, Schema, Text, WholeNumber
 from app.providers.models import Capability, Provider, ValidationStatus
 
 CAPABILITIES = [capability.value for capability in Capability]
@@ -55,6 +55,19 @@ class ProviderPatch(Schema):
     is_active = Flag()
     check_interval = CheckInterval()
     check_call = Flag()
+
+
+class ProviderPut(ReadBack, ProviderPatch):
+    """The same, or a provider as it was read."""
+
+    only_read = ReadBack.only_read | {
+        "api_key_set",
+        "validation_status",
+        "last_checked_at",
+        "latency_ms",
+        "last_error",
+        "next_check_at",
+    }
 
 
 class ProviderOut(Schema):

@@ -28,6 +28,7 @@ from app.tasks.schemas import (
     TaskList,
     TaskOut,
     TaskPatch,
+    TaskPut,
     dump_assignment,
     dump_task,
 )
@@ -81,7 +82,7 @@ class OneTask(MethodView):
         return _task_response(services.update_task(task_id, data, expected_version()))
 
     @requires(Permission.WRITE)
-    @blueprint.arguments(TaskPatch)
+    @blueprint.arguments(TaskPut)
     @blueprint.response(200, TaskOut)
     def put(self, data: dict[str, Any], task_id: int) -> Response:
         """The same as PATCH: only the sent fields change."""

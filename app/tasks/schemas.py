@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from app.core.rest import MAX_ID, Flag, PageArgs, Schema, Text, WholeNumber
+from app.core.rest import MAX_ID, Flag, PageArgs, ReadBack, Schema, Text, WholeNumber
 from app.tasks.models import Assignment, Task
 
 MAX_TEXT = 200_000  # characters of a description: it may be a prompt
@@ -20,6 +20,10 @@ class TaskPatch(Schema):
         allow_none=True,
         metadata={"description": "JSON Schema or the short form; null = any answer will do."},
     )
+
+
+class TaskPut(ReadBack, TaskPatch):
+    """The same, or a task as it was read."""
 
 
 class TaskIn(TaskPatch):

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Api
+from tests.contract.conftest import MakeToken
 
 
 def models(api: Api, agent_id: str = "trader") -> list[str]:
@@ -89,6 +90,36 @@ def test_put_replaces_the_chain_and_kept_steps_keep_their_keys(trader: Api) -> N
     assert trader("GET", "/agents/trader/llm").json["fallbacks"][1]["llm_api_key"] == "sk-own"
 
 
+def test_a_chain_that_was_read_is_put_back_and_the_list_is_its_order(trader: Api) -> None:
+    agent = trader("GET", "/agents/trader").json
+    read = trader("GET", "/agents/trader/llm-configs").json
+    assert trader("PUT", "/agents/trader/llm-configs", read).json == read
+    assert trader("GET", "/agents/trader").json == agent
+    backwards = read | {"llm_configs": read["llm_configs"][::-1]}
+    assert trader("PUT", "/agents/trader/llm-configs", backwards).status_code == 200
+    assert models(trader) == ["c", "b", "a"]
+    odd = {"llm_configs": [read["llm_configs"][0] | {"colour": "red"}]}
+    answer = trader("PUT", "/agents/trader/llm-configs", odd)
+    assert (answer.status_code, "colour" in answer.text) == (422, True)
+
+
+def test_what_was_read_is_put_back_unchanged(trader: Api, make_token: MakeToken) -> None:
+    task = trader("POST", "/tasks", {"name": "t", "response_schema": {"a": {"type": "string"}}})
+    trader("POST", "/agents/trader/tasks", {"task_id": task.json["id"]})
+    writer = make_token("config:read", "config:write")
+    for path in ("/agents/trader", "/agents/default", "/providers/1", "/tasks/1"):
+        read = trader("GET", path).json
+        answer = trader("PUT", path, read, token=writer)
+        assert answer.status_code == 200, answer.text
+        assert answer.json == read
+        odd = trader("PUT", path, read | {"colour": "red"})
+        assert [*odd.json["errors"]["json"]] == ["colour"]
+    read = trader("GET", "/agents/trader").json
+    for part in ("fallbacks", "tasks"):
+        odd = trader("PUT", "/agents/trader", read | {part: []})
+        assert [*odd.json["errors"]["json"]] == [part]
+
+
 def test_put_is_all_or_nothing(trader: Api) -> None:
     before = trader("GET", "/agents/trader").json
     chain = [{"provider": "ollama", "model_name": "x"}, {"provider": "nobody", "model_name": "y"}]
@@ -162,21 +193,18 @@ def test_bulk_replaces_step_0_of_each_and_keeps_the_fallbacks(trader: Api) -> No
     assert steps(trader)[0]["api_key_set"] is False
 
 
-@pytest.mark.parametrize(
-    ("change", "status"),
-    [
+def test_bulk_is_all_or_nothing(trader: Api) -> None:
+    config = {"provider": "ollama", "model_name": "m"}
+    for change, status in (
         ({"agent_ids": ["trader", "nobody"]}, 404),
         ({"config": {"provider": "nobody", "model_name": "m"}}, 422),
         ({"config": {"provider": "ollama"}}, 422),
         ({"agent_ids": []}, 422),
-    ],
-)
-def test_bulk_is_all_or_nothing(trader: Api, change: dict[str, Any], status: int) -> None:
-    config = {"provider": "ollama", "model_name": "m"}
-    body = {"agent_ids": ["default", "trader"], "config": config} | change
-    assert trader("POST", "/llm-configs/bulk", body).status_code == status
-    assert models(trader) == ["a", "b", "c"]
-    assert models(trader, "default") == ["mistral:7b-instruct"]
+    ):
+        body = {"agent_ids": ["default", "trader"], "config": config} | change
+        assert trader("POST", "/llm-configs/bulk", body).status_code == status, change
+        assert models(trader) == ["a", "b", "c"]
+        assert models(trader, "default") == ["mistral:7b-instruct"]
 
 
 def test_a_stale_version_changes_nothing(trader: Api) -> None:
