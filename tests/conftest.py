@@ -24,6 +24,7 @@ from tests.support.servers import (
     postgres_server,
     redis_server,
 )
+from tests.support.speed import collect_less, remember_url_builders
 
 ADMIN_EMAIL = "admin@example.com"
 ADMIN_PASSWORD = "correct horse battery"
@@ -47,6 +48,13 @@ for name in [name for name in os.environ if name.endswith("_API_KEY")]:
 # --hypothesis-profile=default.
 settings.register_profile("same", derandomize=True, database=None, deadline=None)
 settings.load_profile("same")
+
+remember_url_builders()
+
+
+def pytest_collection_finish() -> None:
+    """Everything that the tests import is loaded."""
+    collect_less()
 
 
 @pytest.fixture(scope="session")
@@ -155,3 +163,4 @@ def _set_up(database_url: str, redis_url: str) -> None:
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout.splitlines()[-1])["admin_email"] == ADMIN_EMAIL
     close_app(app)
+    collect_less()  # the first app has loaded the rest

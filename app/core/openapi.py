@@ -25,13 +25,19 @@ class LateApi(Api):
         """The document, with every view that is registered by now."""
         if self._is_asked:
             with self._writing:
-                while self._pending:
-                    self._pending.pop(0)()
+                # Taken first: each of them asks for the document as well.
+                pending, self._pending = self._pending, []
+                for describe in pending:
+                    describe()
         return self._spec
 
     @spec.setter
     def spec(self, spec: APISpec) -> None:
         self._spec = spec
+
+    def _register_responses(self) -> None:
+        """A schema for each HTTP status: only the document needs them."""
+        self.describe_later(super()._register_responses)
 
     def describe_later(self, describe: Callable[[], None]) -> None:
         """Put off what adds views to the document."""
