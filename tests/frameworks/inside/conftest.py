@@ -1,9 +1,11 @@
 """Providers of this machine, and a client whose agents run on them."""
 
 import os
+import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import certifi
 import pytest
 from switchyard_client import SwitchyardClient
 from switchyard_client.testing import TestData
@@ -20,6 +22,17 @@ def no_keys_of_a_developer(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing here speaks TLS, but every HTTP client made reads all the authorities there are."""
+    every = ssl.create_default_context(cafile=certifi.where()).get_ca_certs(binary_form=True)
+    path = tmp_path_factory.mktemp("tls") / "authority.pem"
+    path.write_text(ssl.DER_cert_to_PEM_cert(every[0]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(path))
+        yield
 
 
 @pytest.fixture

@@ -50,6 +50,12 @@ def spools(snapshot: Path) -> list[Path]:
     return sorted(snapshot.parent.glob("*.usage-*"))
 
 
+def wait_for_spool(snapshot: Path) -> Path:
+    """The file that somebody has written to, and so holds: until then another may take it over."""
+    written = wait_until(lambda: [path for path in spools(snapshot) if path.stat().st_size])
+    return written[0]
+
+
 def events(server: FaultServer, count: int = 1) -> list[dict[str, Any]]:
     wait_until(lambda: len(server.usage) >= count)
     assert len(server.usage) == count
@@ -314,7 +320,7 @@ def test_it_is_on_disk_while_the_server_is_away(
     server.answers.append(AWAY)
     client = make_client(snapshot_path=snapshot)
     client.report_usage("trader", input_tokens=1)
-    [spool] = wait_until(lambda: spools(snapshot))
+    spool = wait_for_spool(snapshot)
     assert stat.S_IMODE(spool.stat().st_mode) == 0o600
     client.report_usage("trader", input_tokens=2)
     wait_until(lambda: len(spool.read_text().splitlines()) == 2)
@@ -344,7 +350,7 @@ def test_a_living_process_keeps_its_own(
 ) -> None:
     server.answers.append(AWAY)
     make_client(snapshot_path=snapshot).report_usage("trader", input_tokens=1)
-    wait_until(lambda: spools(snapshot))
+    wait_for_spool(snapshot)
     other = make_client(snapshot_path=snapshot)
     other.report_usage("trader", input_tokens=2)
     wait_until(lambda: len(spools(snapshot)) == 2)
@@ -405,7 +411,7 @@ def test_a_child_sends_its_own_and_none_of_the_parents(
     server.answers.append(AWAY)
     client = make_client(snapshot_path=snapshot)
     parents = client.report_usage("trader", input_tokens=1)
-    wait_until(lambda: spools(snapshot))
+    wait_for_spool(snapshot)
     child = os.fork()
     if child == 0:
         server.answers.clear()  # of no use: it is the parent's server
