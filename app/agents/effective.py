@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import defer, joinedload
 
 from app.agents.halt import get_red_button
 from app.agents.models import Agent, LLMConfig, SpeechConfig
@@ -36,13 +36,13 @@ def resolve_agents(
 ) -> dict[str, Resolved | None]:
     """The same for many agents at once (None = all there are), in a fixed number of queries."""
     wanted = None if agent_ids is None else list(agent_ids)
-    by_slug = {agent.agent_id: agent for agent in _load(wanted)}
-    defaults = {agent.owner_id: agent for agent in _load_defaults()}
-    gone = [] if wanted is None else [slug for slug in wanted if slug not in by_slug]
-    removed_in = _last_revs(gone)
+    by_slug = {agent.agent_id: agent for agent in _load_with_defaults(wanted)}
+    defaults = {agent.owner_id: agent for agent in by_slug.values() if agent.is_default}
+    wanted = list(by_slug) if wanted is None else wanted
+    removed_in = _last_revs([slug for slug in wanted if slug not in by_slug])
     red_button = get_red_button()
     resolved: dict[str, Resolved | None] = {}
-    for slug in by_slug if wanted is None else wanted:
+    for slug in wanted:
         agent = by_slug.get(slug)
         owner_id = user_id if agent is None else agent.owner_id
         owner_default = defaults.get(owner_id) if owner_id is not None else None
@@ -68,8 +68,9 @@ class ProviderConfigs(NamedTuple):
 def resolve_provider_configs(agent_id: str, user_id: int | None = None) -> ProviderConfigs:
     """Row A9, each capability with its own fall back to the defaults. Raises NotFound."""
     llm = resolve_agents([agent_id], user_id)[agent_id]
-    agent = db.session.scalar(sa.select(Agent).where(Agent.agent_id == agent_id))
-    defaults = {default.owner_id: default for default in _load_defaults()}
+    known = _load_with_defaults([agent_id])
+    agent = next((found for found in known if found.agent_id == agent_id), None)
+    defaults = {found.owner_id: found for found in known if found.is_default}
     owner_id = user_id if agent is None else agent.owner_id
     owner_default = defaults.get(owner_id) if owner_id is not None else None
     candidates = (agent, owner_default, defaults.get(None))
@@ -94,21 +95,38 @@ def affected_by(changes: Sequence[Change]) -> set[str]:
             return set(db.session.scalars(sa.select(Agent.agent_id)))
     if provider_ids:
         slugs |= _agents_on(provider_ids)
-    if slugs and _touches_a_default(slugs, changes):
+    if slugs and touches_a_default(slugs, changes):
         slugs |= _agents_behind_a_default()
     return slugs
 
 
-def _load(slugs: list[str] | None) -> Iterable[Agent]:
-    query = sa.select(Agent).options(selectinload(Agent.llm_configs).joinedload(LLMConfig.provider))
+def touches_a_default(slugs: set[str], changes: Iterable[Change]) -> bool:
+    """Whether a default is among these agents, or was one before these changes."""
+    if any(True in change.diff.get("is_default", ()) for change in changes):
+        return True
+    query = sa.select(Agent.agent_id).where(Agent.id.in_(sa.union_all(*_default_ids())))
+    return not slugs.isdisjoint(db.session.scalars(query))
+
+
+def _load_with_defaults(slugs: list[str] | None) -> Sequence[Agent]:
+    """These agents (None = all) and every default, with their chains, in one query: a change on
+    its way to a client waits for each. Prompts are no part of what is resolved."""
+    # An inner join within the outer one would have SQLite read every step there is.
+    chain = joinedload(Agent.llm_configs).joinedload(LLMConfig.provider, innerjoin=False)
+    prompts = (Agent.description, Agent.system_prompt, Agent.user_prompt, Agent.metadata_)
+    query = sa.select(Agent).options(chain, *map(defer, prompts))
     if slugs is not None:
-        query = query.where(Agent.agent_id.in_(slugs))
-    return db.session.scalars(query)
+        named = sa.select(Agent.id).where(Agent.agent_id.in_(slugs))
+        query = query.where(Agent.id.in_(sa.union_all(named, *_default_ids())))
+    return db.session.scalars(query).unique().all()
 
 
-def _load_defaults() -> Iterable[Agent]:
-    query = sa.select(Agent).where(Agent.is_default)
-    return db.session.scalars(query.options(selectinload(Agent.llm_configs)))
+def _default_ids() -> tuple[sa.Select[tuple[int]], ...]:
+    """The global default and the owners' own, by the two partial indexes that keep them unique:
+    SQLite uses one only where its condition stands word for word, and reads every agent else."""
+    ids = sa.select(Agent.id).where(Agent.is_default)
+    ownerless = ids.where(sa.text("is_default AND owner_id IS NULL"))
+    return ownerless, ids.where(sa.text("is_default AND owner_id IS NOT NULL"))
 
 
 def _last_revs(slugs: list[str]) -> dict[str, int]:
@@ -135,13 +153,6 @@ def _agents_on(provider_ids: set[int]) -> set[str]:
         .where(LLMConfig.provider_id.in_(provider_ids))
     )
     return set(db.session.scalars(query))
-
-
-def _touches_a_default(slugs: set[str], changes: Sequence[Change]) -> bool:
-    if any(True in change.diff.get("is_default", ()) for change in changes):
-        return True
-    query = sa.select(Agent.id).where(Agent.is_default, Agent.agent_id.in_(slugs))
-    return db.session.scalars(query.limit(1)).first() is not None
 
 
 def _agents_behind_a_default() -> set[str]:

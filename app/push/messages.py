@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import defer
 
-from app.agents.effective import affected_by, resolve_agents
+from app.agents.effective import affected_by, resolve_agents, touches_a_default
 from app.agents.models import Agent
 from app.agents.resolution import Resolved
 from app.agents.schemas import dump_resolved
@@ -126,17 +126,10 @@ def dump_agent_item(
 
 def _behind_the_default(changes: Iterable[Change], affected: set[str], named: set[str]) -> set[str]:
     """Of the named slugs, those that no agent has, if what the default gives them has changed."""
-    if not named or not _default_touched(changes, affected):
+    if not named or not touches_a_default(affected, changes):
         return set()
     known = sa.select(Agent.agent_id).where(Agent.agent_id.in_(named))
     return named - set(db.session.scalars(known))
-
-
-def _default_touched(changes: Iterable[Change], affected: set[str]) -> bool:
-    if any(True in change.diff.get("is_default", ()) for change in changes):
-        return True
-    defaults = db.session.scalars(sa.select(Agent.agent_id).where(Agent.is_default))
-    return not affected.isdisjoint(defaults)
 
 
 def _agent_items(changes: Iterable[Change], slugs: set[str]) -> list[Item]:
