@@ -20,6 +20,7 @@ def new_admin(app: Flask, index_view: AdminIndexView) -> Admin:
     add a page, add a line there and its routes to tests/contract/test_admin.py."""
     from app.accounts.gate import Permission
     from app.admin import policy
+    from app.admin.durations import duration
     from app.admin.gate import may
     from app.admin.money import dollars
     from app.agents.halt_admin import halt_state
@@ -34,6 +35,7 @@ def new_admin(app: Flask, index_view: AdminIndexView) -> Admin:
             "Permission": Permission,
             "halt_state": halt_state,
             "dollars": dollars,
+            "duration": duration,
         }
 
     return Admin(

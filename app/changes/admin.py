@@ -20,21 +20,22 @@ class HistoryView(ResourceView):
     read_only = True
     can_view_details = False
     list_template = "switchyard/history.html"
-    column_list = ("rev", "at", "actor", "entity", "root", "operation", "diff")
-    column_export_list = column_list
+    column_list = ("rev", "at", "actor", "entity", "operation", "diff")
+    column_export_list = ("rev", "at", "actor", "entity", "root", "operation", "diff")
     column_sortable_list = ()
     column_labels = {  # noqa: RUF012  Flask-Admin assigns it to the instance
         "at": "When",
         "actor": "Who",
         "entity": "What",
         "root": "Of",
+        "operation": "How",
         "diff": "Changes",
     }
     column_formatters = {  # noqa: RUF012
         "at": macro("when_cell"),
         "actor": macro("actor_cell"),
+        "entity": macro("entity_cell"),
         "operation": macro("operation_cell"),
-        "root": macro("root_cell"),
         "diff": macro("diff_cell"),
     }
     column_formatters_export: dict[str, Any] = {}  # noqa: RUF012

@@ -12,7 +12,8 @@ from app.agents import agent_tests
 from app.agents.admin import AgentView
 from app.agents.fields import Slug
 from app.agents.models import Agent
-from app.core.rest import Schema, Text
+from app.core.errors import NotFound
+from app.core.rest import Schema, Text, paged
 from app.pages import agent_cost, agent_page
 from app.pages.clone import clone_agent
 from app.transfer.restore import restore
@@ -43,6 +44,15 @@ class AgentPageView(AgentView):
         "clone_view": Permission.WRITE,
         "test_view": Permission.OPERATE,
     }
+
+    @expose("/of/")
+    def of_view(self) -> ResponseReturnValue:
+        """The page of the agent with this slug: costs and the history know no row id."""
+        wanted = self.list_query({"slugs": [request.args.get("agent_id", "")]})
+        found, _ = paged(wanted, {"page": 1, "page_size": 1})
+        if not found:
+            raise NotFound("There is no such agent.")
+        return redirect(self.get_url(".details_view", id=found[0].id))
 
     @expose("/clone/", methods=("GET", "POST"))
     def clone_view(self) -> ResponseReturnValue:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from flask import current_app
 from redis import Redis, RedisError
 
+from app.admin.durations import duration
 from app.core import heartbeat
 from app.core.redis import connect
 
@@ -67,4 +68,4 @@ def _workers(redis: Redis) -> list[Worker]:
 def _often(schedule: object) -> str:
     if isinstance(schedule, timedelta):
         schedule = schedule.total_seconds()
-    return f"every {schedule:g} s" if isinstance(schedule, int | float) else str(schedule)
+    return f"every {duration(schedule)}" if isinstance(schedule, int | float) else str(schedule)

@@ -63,16 +63,10 @@ class ProviderView(ResourceView):
     list_template = "switchyard/providers.html"
     details_template = "switchyard/provider.html"
     create_template = edit_template = "switchyard/provider_form.html"
-    column_list = (
-        "name",
-        "validation_status",
-        "type",
-        "base_url",
-        "api_key_set",
-        "latency_ms",
-    )
+    column_list = ("name", "validation_status", "base_url", "api_key_set", "latency_ms")
     column_details_list = (
         *column_list,
+        "type",
         "capability",
         "options",
         "is_active",
@@ -81,7 +75,10 @@ class ProviderView(ResourceView):
         "last_error",
         "last_checked_at",
     )
-    column_export_list = (*column_list, "is_active", "last_error", "last_checked_at")
+    column_export_list = (
+        *("name", "validation_status", "type", "base_url", "api_key_set", "latency_ms"),
+        *("is_active", "last_error", "last_checked_at"),
+    )
     column_labels = {  # noqa: RUF012  Flask-Admin assigns it to the instance
         "validation_status": "Status",
         "base_url": "Base URL",
@@ -89,11 +86,10 @@ class ProviderView(ResourceView):
         "latency_ms": "Latency",
         "last_checked_at": "Checked",
     }
-    column_sortable_list = ("name", "validation_status", "type", "latency_ms")
+    column_sortable_list = ("name", "validation_status", "latency_ms")
     column_formatters = {  # noqa: RUF012
         "name": macro("name_cell"),
         "validation_status": macro("status_cell"),
-        "type": macro("type_cell"),
         "base_url": macro("url_cell"),
         "api_key_set": macro("key_cell"),
         "latency_ms": macro("latency_cell"),

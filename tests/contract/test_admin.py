@@ -101,6 +101,7 @@ FILES = {
     "/admin/budget/export/csv/": INSPECT,
     "/admin/price/export/csv/": INSPECT,
     "/admin/search/": READ,
+    "/admin/agent/of/?agent_id=shown": READ,
 }
 POSTS = {
     "/admin/provider/new/": WRITE,

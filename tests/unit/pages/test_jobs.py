@@ -41,7 +41,7 @@ def test_every_job_of_the_beat_says_how_often_it_runs() -> None:
 
 @pytest.mark.parametrize(
     ("schedule", "text"),
-    [(5.0, "every 5 s"), (0.5, "every 0.5 s"), (timedelta(minutes=2), "every 120 s"), ("x", "x")],
+    [(5.0, "every 5 s"), (0.5, "every 0.5 s"), (timedelta(minutes=2), "every 2 min"), ("x", "x")],
 )
 def test_how_often_is_said_in_seconds(schedule: object, text: str) -> None:
     assert jobs._often(schedule) == text

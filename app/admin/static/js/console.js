@@ -6,6 +6,7 @@ import { startConfirming } from "./confirm.js";
 import { startCopying } from "./copy.js";
 import { startKeys } from "./keys.js";
 import { startLive } from "./live.js";
+import { startMenu } from "./menu.js";
 import { startPalette } from "./palette.js";
 import { startPicking } from "./picker.js";
 import { startRedButton } from "./red_button.js";
@@ -28,6 +29,7 @@ function toggleTheme() {
 document.querySelector("[data-theme-toggle]")?.addEventListener("click", toggleTheme);
 startTimes();
 startToasts();
+startMenu();
 startPalette();
 startKeys();
 startConfirming();

@@ -5,4 +5,5 @@
   if (chosen === "dark" || chosen === "light") {
     document.documentElement.dataset.theme = chosen;
   }
+  document.documentElement.dataset.scripts = "on"; // what only a script opens may be closed
 }
