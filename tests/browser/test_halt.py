@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, StorageState, expect
+
+from tests.browser.conftest import Stack, guarded_page
 
 
 @pytest.fixture
@@ -76,22 +78,18 @@ def test_one_halted_agent_is_counted_on_an_open_page(admin: Page, colleague: Pag
     expect(colleague.locator(".halt-count")).to_have_text("0 agents halted")
 
 
-def test_without_scripts_a_page_asks(admin: Page) -> None:
-    plain = admin.context.browser.new_context(  # type: ignore[union-attr]
-        base_url=admin.url.partition("/admin")[0],
-        java_script_enabled=False,
-        storage_state=admin.context.storage_state(),
-    )
-    plain.set_default_timeout(5_000)
-    page = plain.new_page()
-    page.goto("/admin/agent/")
-    page.get_by_role("button", name="Halt all agents").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Halt all agents")
-    page.get_by_role("main").get_by_label("Reason").fill("no script")
-    page.get_by_role("main").get_by_role("button", name="Halt", exact=True).click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Agents")
-    expect(page.locator(".halt-state")).to_have_text("All agents halted: no script")
-    page.goto("/admin/halt/")
-    page.get_by_role("button", name="Resume all agents").last.click()
-    expect(page.locator(".halt-state")).to_be_hidden()
-    plain.close()
+def test_without_scripts_a_page_asks(
+    browser: Browser, stack: Stack, session_cookie: StorageState
+) -> None:
+    plain = {"storage_state": session_cookie, "java_script_enabled": False}
+    with guarded_page(browser, stack, **plain) as page:
+        page.goto("/admin/agent/")
+        page.get_by_role("button", name="Halt all agents").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Halt all agents")
+        page.get_by_role("main").get_by_label("Reason").fill("no script")
+        page.get_by_role("main").get_by_role("button", name="Halt", exact=True).click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Agents")
+        expect(page.locator(".halt-state")).to_have_text("All agents halted: no script")
+        page.goto("/admin/halt/")
+        page.get_by_role("button", name="Resume all agents").last.click()
+        expect(page.locator(".halt-state")).to_be_hidden()

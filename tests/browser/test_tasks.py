@@ -113,6 +113,7 @@ def test_a_sample_makes_a_schema_and_is_tried_against_one(admin: Page, api: Show
     expect(admin.get_by_text("It does not fit.")).to_be_visible()
     expect(admin.locator("[data-result]")).to_contain_text("$.signal")
     admin.get_by_role("button", name="Save").click()
+    expect(admin.get_by_role("status")).to_contain_text("Task sampled is saved.")
 
     admin.goto(f"/admin/task/details/?id={task['id']}")
     expect(admin.get_by_label("Python source")).to_contain_text("class SampledResponse")

@@ -11,6 +11,7 @@ const UNSETTLED = new Set(["pending", "validating"]);
 const AT_ONCE = 20; // asks this many providers in one turn, the rest in the next
 
 const states = new Map(); // the last status seen of each provider, by id
+const asked = new Map(); // how often each was asked for, by id
 let quickUntil = 0;
 let timer = null;
 
@@ -52,9 +53,13 @@ async function refresh(ids) {
 }
 
 async function refreshOne(id) {
+  const question = (asked.get(String(id)) ?? 0) + 1;
+  asked.set(String(id), question);
   try {
     const answer = await fetch(`/api/providers/${id}`, { headers: { Accept: "application/json" } });
-    if (answer.ok) fill(await answer.json());
+    const provider = answer.ok ? await answer.json() : null;
+    if (question !== asked.get(String(id))) return; // a later question knows better
+    if (provider) fill(provider);
     else if (answer.status === 404) markGone(id);
   } catch {
     // The server is away: the next turn asks again.

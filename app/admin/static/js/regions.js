@@ -8,9 +8,11 @@ import { startTimes } from "./times.js";
 const GATHER_MS = 150; // one question for all the messages of a change
 const POLL_S = 5; // while the socket is down
 const TICK_MS = 1000;
+const PATIENCE_MS = 30000;
 
 const regions = () => [...document.querySelectorAll("[data-live]")];
 const due = new Set();
+const late = new Set(); // regions that were busy when their turn came
 let gathering = null;
 let rev = null;
 let seconds = 0;
@@ -47,6 +49,7 @@ function kinds(region) {
 function tick() {
   seconds += 1;
   want((region) => {
+    if (late.has(region.id) && !isBusy(region)) return late.delete(region.id);
     const every = Number(region.dataset.every) || (socketIsOpen() ? 0 : POLL_S);
     return every > 0 && seconds % every === 0;
   });
@@ -58,23 +61,31 @@ function want(wanted) {
   if (due.size > 0) gathering ??= setTimeout(refresh, GATHER_MS);
 }
 
+// One question at a time: of two, the older answer may come last.
 async function refresh() {
-  gathering = null;
   const ids = [...due];
   due.clear();
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    const signal = AbortSignal.timeout(PATIENCE_MS);
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal });
     if (!answer.ok || answer.redirected) return; // deleted or signed out: what is shown stays
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const id of ids) take(id, page.getElementById(id));
   } catch {
     // The server is away: the next message or turn asks again.
+  } finally {
+    gathering = null;
+    want(() => false); // what has come meanwhile
   }
 }
 
 function take(id, fresh) {
   const old = document.getElementById(id);
-  if (!old || !fresh || isBusy(old)) return;
+  if (!old || !fresh) return;
+  if (isBusy(old)) {
+    late.add(id);
+    return;
+  }
   startTimes(fresh);
   keepState(old, fresh);
   if (old.innerHTML === fresh.innerHTML) return;
@@ -84,11 +95,13 @@ function take(id, fresh) {
   document.dispatchEvent(new CustomEvent("region:taken", { detail: old }));
 }
 
-// Nothing is taken from under somebody who types, has chosen rows or is being asked.
+// Nothing is taken from under somebody who types, presses a button, has chosen rows or is being
+// asked: the answer goes to the form that asked.
 function isBusy(region) {
   const typing = document.activeElement?.matches("input, select, textarea");
   if (typing && region.contains(document.activeElement)) return true;
-  return region.querySelector("[data-select]:checked, dialog[open]") !== null;
+  if (region.matches(":active") || document.querySelector("dialog[open]")) return true;
+  return region.querySelector("[data-select]:checked") !== null;
 }
 
 // What stood open stays so, as do buttons that their scripts have let go, and the page's own token,
