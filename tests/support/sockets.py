@@ -27,7 +27,7 @@ class Listener:
         self.messages: list[Message] = []
         self.texts: list[str] = []
         self.close_code: int | None = None
-        self._ended = False
+        self.has_ended = False
         self._heard = threading.Condition()
         self._thread = threading.Thread(target=self._read, name="listener", daemon=True)
         self._thread.start()
@@ -72,7 +72,7 @@ class Listener:
 
     def wait_for_end(self, timeout: float = 60) -> int | None:
         """The close code, once the connection is over."""
-        self.wait_until(lambda: self._ended, "the end", timeout)
+        self.wait_until(lambda: self.has_ended, "the end", timeout)
         return self.close_code
 
     def wait_for_rev(self, rev: int) -> list[Message]:
@@ -97,7 +97,7 @@ class Listener:
             pass  # the end, noted below
         self._socket.shutdown()
         with self._heard:
-            self._ended = True
+            self.has_ended = True
             self._heard.notify_all()
 
     def _take(self, opcode: int, frame: ABNF) -> bool:
