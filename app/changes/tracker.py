@@ -147,7 +147,8 @@ def write_changes(session: Session) -> None:
 
 @event.listens_for(db.session, "after_commit")
 def announce(session: Session) -> None:
-    """Wake the local hub and hand the hints to the publisher: memory only, never raises."""
+    """Wake the local hub, hand the hints to the publisher, and let both go first: memory only,
+    never raises."""
     rev = session.info.pop("rev", None)
     nudges = session.info.pop("nudges", []) if not session.in_nested_transaction() else []
     if rev is not None:
@@ -155,6 +156,8 @@ def announce(session: Session) -> None:
         publisher().hint(rev)
     for job, argument in nudges:
         publisher().nudge(job, argument)
+    if rev is not None:
+        bell().give_way(rev)
 
 
 @event.listens_for(db.session, "after_transaction_end")

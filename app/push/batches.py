@@ -55,6 +55,8 @@ def prepare(
     seen: State, now: State, audiences: Collection[Audience], spread: float
 ) -> dict[Audience, Batch]:
     """What happened between two states, for each audience. Reads in the caller's snapshot."""
+    if not audiences:
+        return {}
     if now.epoch != seen.epoch or not is_in_reach(seen.rev, now):
         return {audience: Batch(now, None, spread) for audience in audiences}
     items = _list_items(list_changes_since(seen.rev, now.rev), audiences)

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from app.core import jobs
 from app.core.jobs import PENDING_LIMIT, REV_CHANNEL, Bell, Publisher
 from tests.support.processes import wait_until
 from tests.support.servers import RedisServer
@@ -32,6 +33,33 @@ def test_a_stopped_bell_lets_everybody_go() -> None:
     bell.stop()
     sleeper.join(2)
     assert not sleeper.is_alive()
+
+
+def test_whoever_has_rung_lets_the_hub_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "MAX_GIVE_WAY", 60)
+    bell, done = Bell(), []
+    bell.give_way(1)  # nobody sleeps on the bell: nobody is waited for
+
+    def hub() -> None:
+        bell.wait(1, timeout=60)
+        done.append("pushed")
+        bell.wait(2, timeout=60)
+
+    sleeper = threading.Thread(target=hub)
+    sleeper.start()
+    wait_until(lambda: bell._heard == 1, "the hub sleeps", 30)
+    bell.ring(2)
+    bell.give_way(2)
+    assert done == ["pushed"]
+    bell.stop()
+    sleeper.join(30)
+
+
+def test_a_hub_that_takes_long_is_not_waited_for() -> None:
+    bell = Bell()
+    bell.wait(1, timeout=0)
+    bell.ring(2)
+    bell.give_way(2)  # returns although nobody has heard of it
 
 
 def test_hints_and_nudges_reach_redis(redis: RedisServer) -> None:
