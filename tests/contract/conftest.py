@@ -1,8 +1,10 @@
 """What the contract's tests share: tokens, people, sessions."""
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,12 +16,15 @@ from werkzeug.test import TestResponse
 from app.accounts import services as accounts
 from app.accounts.models import Role, Scope
 from app.changes.services import read_state
+from app.core.clock import utcnow
 from app.core.db import reading
 
 PASSWORD = "correct horse battery"
 
 on_sqlite = pytest.mark.parametrize("backend", ["sqlite"])
 """For what is decided before the database is asked: once is enough."""
+
+A_TEST = timedelta(seconds=30)
 
 MakeToken = Callable[..., str]
 MakeUser = Callable[..., int]
@@ -41,6 +46,14 @@ class Browser:
 
 
 SignIn = Callable[[str], Browser]
+
+
+@pytest.fixture(autouse=True)
+def _one_day() -> None:
+    """No test goes on over midnight: today's costs and budgets are those of one day."""
+    now = utcnow()
+    if (now + A_TEST).date() > now.date():
+        time.sleep(A_TEST.total_seconds())
 
 
 @pytest.fixture

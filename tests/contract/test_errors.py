@@ -19,6 +19,21 @@ pytestmark = pytest.mark.parametrize("backend", ["sqlite"])
 
 BEARER = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 PAYLOAD = {"code", "status", "message", "errors", "request_id"}
+# Status, method, path, and what is sent.
+ERRORS: tuple[tuple[int, str, str, dict[str, Any]], ...] = (
+    (400, "POST", "/api/agents", {"data": "{", "content_type": "application/json"}),
+    (400, "DELETE", "/api/agents/default", {}),
+    (401, "GET", "/api/agents", {"headers": {}}),
+    (404, "GET", "/api/agents/not-there", {}),
+    (404, "GET", "/api/not-there", {}),
+    (405, "DELETE", "/api/agents", {}),
+    (409, "POST", "/api/agents", {"json": {"name": "default"}}),
+    (412, "PATCH", "/api/agents/default", {"json": {}, "headers": {"If-Match": '"99"'}}),
+    (413, "POST", "/api/agents", {"json": {"name": "x" * 1024 * 1024}}),
+    (415, "POST", "/api/agents", {"data": "name=x", "content_type": "text/plain"}),
+    (422, "POST", "/api/agents", {"json": {"name": 1}}),
+    (422, "POST", "/api/agents", {"json": {"name": "A", "provider": "x", "model_name": "m"}}),
+)
 
 
 @pytest.fixture
@@ -35,39 +50,20 @@ def another_app(database_url: str, redis: RedisServer) -> Iterator[Callable[...,
         close_app(app)
 
 
-@pytest.mark.parametrize(
-    ("status", "method", "path", "options"),
-    [
-        (400, "POST", "/api/agents", {"data": "{", "content_type": "application/json"}),
-        (400, "DELETE", "/api/agents/default", {}),
-        (401, "GET", "/api/agents", {"headers": {}}),
-        (404, "GET", "/api/agents/not-there", {}),
-        (404, "GET", "/api/not-there", {}),
-        (405, "DELETE", "/api/agents", {}),
-        (409, "POST", "/api/agents", {"json": {"name": "default"}}),
-        (412, "PATCH", "/api/agents/default", {"json": {}, "headers": {"If-Match": '"99"'}}),
-        (413, "POST", "/api/agents", {"json": {"name": "x" * 1024 * 1024}}),
-        (415, "POST", "/api/agents", {"data": "name=x", "content_type": "text/plain"}),
-        (422, "POST", "/api/agents", {"json": {"name": 1}}),
-        (422, "POST", "/api/agents", {"json": {"name": "A", "provider": "x", "model_name": "m"}}),
-    ],
-    ids=str,
-)
-def test_every_error_has_the_one_shape(
-    http: FlaskClient, status: int, method: str, path: str, options: dict[str, Any]
-) -> None:
-    options = dict(options)
-    headers = options.pop("headers", None)
-    headers = BEARER if headers is None else headers | (BEARER if headers else {})
-    answer = http.open(path, method=method, headers=headers, **options)
-    assert answer.status_code == status
-    assert answer.is_json
-    body = answer.json
-    assert body.keys() == PAYLOAD
-    assert (body["code"], isinstance(body["status"], str)) == (status, True)
-    assert body["message"]
-    assert body["request_id"] == answer.headers["X-Request-ID"]
-    assert answer.headers["Cache-Control"] == "no-store"
+def test_every_error_has_the_one_shape(http: FlaskClient) -> None:
+    for status, method, path, sent in ERRORS:
+        options = dict(sent)
+        headers = options.pop("headers", None)
+        headers = BEARER if headers is None else headers | (BEARER if headers else {})
+        answer = http.open(path, method=method, headers=headers, **options)
+        assert answer.status_code == status, (method, path, answer.text)
+        assert answer.is_json
+        body = answer.json
+        assert body.keys() == PAYLOAD
+        assert (body["code"], isinstance(body["status"], str)) == (status, True)
+        assert body["message"]
+        assert body["request_id"] == answer.headers["X-Request-ID"]
+        assert answer.headers["Cache-Control"] == "no-store"
 
 
 def test_an_error_names_every_field_that_is_wrong(api: Api) -> None:
@@ -78,9 +74,8 @@ def test_an_error_names_every_field_that_is_wrong(api: Api) -> None:
         assert name in answer.json["message"]
 
 
-@pytest.mark.parametrize(
-    ("given", "kept"),
-    [
+def test_a_request_id_is_kept_where_it_is_a_decent_one(http: FlaskClient) -> None:
+    for given, kept in (
         ("my-request.0001", True),
         ("a" * 64, True),
         ("short", False),
@@ -88,17 +83,13 @@ def test_an_error_names_every_field_that_is_wrong(api: Api) -> None:
         ("with space and more", False),
         ("<script>alert(1)</script>", False),
         ("äöüäöüäöü", False),
-    ],
-)
-def test_a_request_id_is_kept_where_it_is_a_decent_one(
-    http: FlaskClient, given: str, kept: bool
-) -> None:
-    headers = BEARER | {"X-Request-ID": given.encode().decode("latin-1")}
-    answer = http.get("/api/agents/not-there", headers=headers)
-    found = answer.headers["X-Request-ID"]
-    assert answer.json["request_id"] == found
-    assert (found == given) is kept
-    assert kept or re.fullmatch(r"[0-9a-f]{32}", found)
+    ):
+        headers = BEARER | {"X-Request-ID": given.encode().decode("latin-1")}
+        answer = http.get("/api/agents/not-there", headers=headers)
+        found = answer.headers["X-Request-ID"]
+        assert answer.json["request_id"] == found
+        assert (found == given) is kept, given
+        assert kept or re.fullmatch(r"[0-9a-f]{32}", found), given
 
 
 def test_the_unexpected_is_logged_under_its_id_and_tells_nothing(

@@ -1,7 +1,6 @@
 """How often providers are checked, and what became of it."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -91,13 +90,11 @@ def test_an_interval_of_ones_own(api: Api, provider_id: int, interval: int | Non
 
 
 @on_sqlite
-@pytest.mark.parametrize("interval", [-1, 1, 9, 86_401, 10.5, "60", True, 10**30])
-def test_a_wrong_interval_is_named_and_changes_nothing(
-    api: Api, provider_id: int, interval: Any
-) -> None:
-    answer = api("PATCH", f"/providers/{provider_id}", {"check_interval": interval})
-    assert answer.status_code == 422
-    assert "check_interval" in answer.json["errors"]["json"]
+def test_a_wrong_interval_is_named_and_changes_nothing(api: Api, provider_id: int) -> None:
+    for interval in (-1, 1, 9, 86_401, 10.5, "60", True, 10**30):
+        answer = api("PATCH", f"/providers/{provider_id}", {"check_interval": interval})
+        assert answer.status_code == 422, interval
+        assert "check_interval" in answer.json["errors"]["json"], interval
     assert api("GET", f"/providers/{provider_id}").json["version"] == 1
 
 
