@@ -159,6 +159,7 @@ def test_nobody_else_migrates_the_file_meanwhile(
         assert isinstance(result.exception, BlockingIOError)
 
 
+@pytest.mark.timeout(300)
 def test_two_at_once_wait_for_each_other(
     empty_url: str, tmp_path: Path, next_migration: Callable[[str], str]
 ) -> None:
@@ -176,7 +177,7 @@ def test_two_at_once_wait_for_each_other(
         )
         for _ in range(2)
     ]
-    ends = [(start.communicate(timeout=60)[0], start.returncode) for start in starts]
+    ends = [(start.communicate(timeout=240)[0], start.returncode) for start in starts]
     assert [code for _, code in ends] == [0, 0], ends
     app = make_app(empty_url, "redis://127.0.0.1:1")
     with app.app_context():

@@ -482,4 +482,4 @@ def _in_thread(app: Flask, work: Callable[[], Any]) -> None:
             work()
 
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(run).result(timeout=10)
+        pool.submit(run).result(timeout=60)

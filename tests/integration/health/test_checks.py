@@ -23,6 +23,7 @@ from app.providers.models import Provider
 from app.providers.services import delete_provider, update_provider
 from tests.integration.health.conftest import (
     CONNECTED,
+    DEADLINE,
     ERROR,
     KEY,
     PENDING,
@@ -115,7 +116,7 @@ def test_two_workers_run_one_check(
 
     def work() -> None:
         with app.app_context():
-            barrier.wait(5)
+            barrier.wait(60)
             outcomes.append(services.run_check(provider_id))
 
     threads = [threading.Thread(target=work) for _ in range(6)]
@@ -124,7 +125,7 @@ def test_two_workers_run_one_check(
     endpoint.wait_for_requests(1)
     endpoint.release()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
 
     assert sorted(outcomes) == [False] * 5 + [True]
     assert len(endpoint.requests) == 1
@@ -144,7 +145,7 @@ def test_no_connection_is_held_while_the_provider_takes_its_time(
     assert db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
     assert read(provider_id).validation_status is VALIDATING
     endpoint.release()
-    thread.join(10)
+    thread.join(60)
     assert read(provider_id).validation_status is CONNECTED
 
 
@@ -195,7 +196,7 @@ def test_a_save_during_a_check_voids_its_result(
 
     update_provider(provider_id, {"api_key": "sk-another"})
     endpoint.release()
-    thread.join(10)
+    thread.join(60)
 
     provider = read(provider_id)
     assert provider.validation_status is PENDING
@@ -221,7 +222,7 @@ def test_a_claim_is_a_lease(make: Callable[..., int]) -> None:
     first = claim(provider_id, now)
     assert first is not None
 
-    lease = timedelta(seconds=2) + claims.CLAIM_MARGIN
+    lease = timedelta(seconds=DEADLINE) + claims.CLAIM_MARGIN
     assert claim(provider_id, now + lease - timedelta(seconds=1)) is None
     second = claim(provider_id, now + lease)
 
@@ -274,8 +275,12 @@ def test_those_whose_time_has_come_are_found(
 
 
 def test_many_are_checked_at_once_and_stored_together(
-    app: Flask, make: Callable[..., int], endpoint: LoopbackProvider
+    app: Flask,
+    make: Callable[..., int],
+    endpoint: LoopbackProvider,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("app.health.prober.GATHER", 60)  # until all are in, however slow they come
     ids = [make(f"p{number}") for number in range(12)]
     before = rev()
     db.session.rollback()
@@ -284,7 +289,7 @@ def test_many_are_checked_at_once_and_stored_together(
     thread.start()
     endpoint.wait_for_requests(8)
     endpoint.release()
-    thread.join(20)
+    thread.join(60)
 
     assert {read(provider_id).validation_status for provider_id in ids} == {CONNECTED}
     assert len(endpoint.requests) == 12
@@ -306,7 +311,7 @@ def test_a_prober_at_work_is_told_to_look_again(
 
     endpoint.wait_for_requests(2)
     endpoint.release()
-    thread.join(20)
+    thread.join(60)
     assert read(second).validation_status is CONNECTED
 
 
@@ -323,7 +328,7 @@ def test_a_stopped_prober_ends_what_it_began_and_begins_nothing(
     second = make("second")
     assert prober.run() == 0
     endpoint.release()
-    thread.join(20)
+    thread.join(60)
 
     assert read(first).validation_status is CONNECTED
     assert read(second).validation_status is PENDING

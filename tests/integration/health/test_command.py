@@ -18,6 +18,7 @@ from app.health.prober import Prober
 from app.providers.models import Provider
 from tests.integration.health.conftest import CONNECTED, ERROR, PENDING, age, read
 from tests.support.loopback_provider import LoopbackProvider
+from tests.support.processes import wait_until
 
 Run = Callable[..., Result]
 
@@ -37,8 +38,9 @@ def run(app: Flask) -> Run:
 
 
 @pytest.fixture
-def worker(app: Flask) -> Iterator[Callable[[], None]]:
+def worker(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     """A sign of life; ``worker()`` does what a worker would, once."""
+    monkeypatch.setattr(heartbeat, "TTL", 600)  # it gives one only
     with connect(app.config["REDIS_URL"]) as redis:
         heartbeat.beat(redis, "a test's")
 
@@ -130,7 +132,7 @@ def test_only_what_is_due(run: Run, make: Callable[..., int], endpoint: Loopback
 def test_without_a_key_it_is_no_error(run: Run, make: Callable[..., int]) -> None:
     provider_id = make("keyless", api_key=None)
 
-    result = run("--all", "--wait", "--timeout", "5")
+    result = run("--all", "--wait", "--timeout", "60")
 
     assert result.exit_code == 0, result.output
     assert claims.NO_KEY in result.output
@@ -155,17 +157,27 @@ def test_a_worker_is_left_to_it(
 
 
 def test_it_waits_for_the_worker(
-    run: Run, make: Callable[..., int], worker: Callable[[], None], endpoint: LoopbackProvider
+    app: Flask,
+    run: Run,
+    make: Callable[..., int],
+    worker: Callable[[], None],
+    endpoint: LoopbackProvider,
 ) -> None:
     provider_id = make("one")
     Prober().run()
     endpoint.answer_status(500)
-    working = threading.Timer(0.5, worker)
+
+    def work_when_asked() -> None:
+        with app.app_context():
+            wait_until(lambda: read(provider_id).validation_status is PENDING, "it is asked for")
+        worker()
+
+    working = threading.Thread(target=work_when_asked)
     working.start()
 
     result = run("one", "--wait")
 
-    working.join(10)
+    working.join(60)
     assert result.exit_code == 1, result.output
     assert read(provider_id).validation_status is ERROR
     assert len(endpoint.requests) == 2
