@@ -43,7 +43,7 @@ from scripts.stack.readiness import ReadinessProbe
 from scripts.stack.supervisor import StopRequested, Supervisor
 
 ROOT = Path(__file__).resolve().parents[1]
-_READY_TIMEOUT = 60.0
+_READY_TIMEOUT = 180.0
 _REDIS_TIMEOUT = 10.0
 
 
