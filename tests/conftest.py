@@ -17,6 +17,7 @@ from flask.testing import FlaskClient
 from hypothesis import settings
 from werkzeug.test import TestResponse
 
+from tests.support.recycling import RecycledDatabases
 from tests.support.servers import (
     SECRETS,
     PostgresServer,
@@ -30,6 +31,15 @@ ADMIN_EMAIL = "admin@example.com"
 ADMIN_PASSWORD = "correct horse battery"
 ADMIN_TOKEN = "test-admin-token-0123456789-0123456789"
 BACKENDS = ("sqlite", "postgresql")
+# Hard work by design, 0.2 s for every password that is stored or tried; servers of their own
+# (tests/support/servers.py) do it in full.
+CHEAP_HASHES = {
+    "SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS": {
+        "argon2__rounds": 1,
+        "argon2__memory_cost": 64,
+        "argon2__parallelism": 1,
+    }
+}
 
 # Set before `app` is imported anywhere: celeryconfig reads the environment.
 os.environ.update(SECRETS)
@@ -67,7 +77,9 @@ def redis() -> Iterator[RedisServer]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """One real PostgreSQL for the session."""
-    with postgres_server() as server:
+    # Its databases are too short-lived to be worth a checkpoint or a vacuum.
+    tuning = ("autovacuum = off", "checkpoint_timeout = 1h", "full_page_writes = off")
+    with postgres_server(*tuning) as server:
         yield server
 
 
@@ -87,6 +99,12 @@ def postgres_template(postgres: PostgresServer, redis: RedisServer) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def postgres_databases(postgres: PostgresServer, postgres_template: str) -> RecycledDatabases:
+    """Copies of the template: ``lease()`` one, and ``give_back()`` it."""
+    return RecycledDatabases(postgres, postgres_template)
+
+
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> str:
     """Which database a test runs on: every one on both."""
@@ -102,10 +120,10 @@ def database_url(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -
         shutil.copyfile(request.getfixturevalue("sqlite_template"), file)
         yield f"sqlite:///{file}"
         return
-    postgres = request.getfixturevalue("postgres")
-    name = postgres.create_database(request.getfixturevalue("postgres_template"))
-    yield postgres.url(name)
-    postgres.drop_database(name)
+    databases: RecycledDatabases = request.getfixturevalue("postgres_databases")
+    name = databases.lease()
+    yield request.getfixturevalue("postgres").url(name)
+    databases.give_back(name)
 
 
 @pytest.fixture
@@ -144,7 +162,8 @@ def make_app(database_url: str, redis_url: str, **settings: Any) -> Flask:
     """An app on a database and a Redis; close it with ``close_app``."""
     from app import create_app
 
-    return create_app({"DATABASE_URL": database_url, "REDIS_URL": redis_url, **settings})
+    own = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, **CHEAP_HASHES, **settings}
+    return create_app(own)
 
 
 def close_app(app: Flask) -> None:

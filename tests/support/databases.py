@@ -15,7 +15,7 @@ def shared_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[st
         shutil.copyfile(request.getfixturevalue("sqlite_template"), folder / "switchyard.db")
         yield f"sqlite:///{folder}/switchyard.db"
         return
-    postgres = request.getfixturevalue("postgres")
-    name = postgres.create_database(request.getfixturevalue("postgres_template"))
-    yield postgres.url(name)
-    postgres.drop_database(name)
+    databases = request.getfixturevalue("postgres_databases")
+    name = databases.lease()
+    yield request.getfixturevalue("postgres").url(name)
+    databases.give_back(name)

@@ -63,9 +63,13 @@ class PostgresServer:
         """The SQLAlchemy URL (psycopg 3) of one database."""
         return f"postgresql+psycopg://postgres@/{database}?host={self._socket_folder}"
 
+    def new_name(self) -> str:
+        """A name that no database has had."""
+        return f"switchyard_{next(self._numbers)}"
+
     def create_database(self, template: str = "template1") -> str:
         """A new database, empty or a copy of `template`; answers its name."""
-        name = f"switchyard_{next(self._numbers)}"
+        name = self.new_name()
         self._execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
                 sql.Identifier(name), sql.Identifier(template)
@@ -88,16 +92,23 @@ class PostgresServer:
             )
         )
 
+    def connect(self, database: str = "postgres") -> psycopg.Connection:
+        """A connection as the superuser, in autocommit; close it."""
+        return psycopg.connect(
+            host=str(self._socket_folder), user="postgres", dbname=database, autocommit=True
+        )
+
     def _execute(self, statement: sql.SQL | sql.Composed) -> None:
-        with psycopg.connect(
-            host=str(self._socket_folder), user="postgres", dbname="postgres", autocommit=True
-        ) as connection:
+        with self.connect() as connection:
             connection.execute(statement)
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """A private PostgreSQL; durability is off, because its machine never crashes in a test."""
+def postgres_server(*settings: str) -> Iterator[PostgresServer]:
+    """A private PostgreSQL; durability is off, because its machine never crashes in a test.
+
+    ``settings`` are further lines of its configuration.
+    """
     with warnings.catch_warnings():
         # Its import looks for XDG_RUNTIME_DIR and warns where there is no login session.
         warnings.simplefilter("ignore")
@@ -108,7 +119,8 @@ def postgres_server() -> Iterator[PostgresServer]:
         server.pgdata.mkdir(exist_ok=True)
         server.ensure_pgdata_inited()
         with (server.pgdata / "postgresql.conf").open("a") as conf:
-            conf.write("fsync = off\nsynchronous_commit = off\nmax_connections = 300\n")
+            lines = ("fsync = off", "synchronous_commit = off", "max_connections = 300", *settings)
+            conf.write("\n".join(lines) + "\n")
         server.start()
         try:
             socket_folder = server.get_postmaster_info().socket_dir
