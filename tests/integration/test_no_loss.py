@@ -21,6 +21,8 @@ from tests.support.databases import shared_database
 from tests.support.processes import PYTHON, ManagedProcess, running, wait_until
 from tests.support.servers import RedisServer, WebServer, redis_server, server_env, web_server
 
+pytestmark = pytest.mark.xdist_group("no-loss")
+
 CHANGES = 50
 AGENTS = ("a", "b", "c", "d", "e")
 QUICK = Timings(welcome=20.0, poll=0.5, backoff_min=0.05, backoff_max=0.3)

@@ -33,7 +33,7 @@ MAKE_UP = ("make", "--old-file=install", f"PYTHON={PYTHON}", "up")
 LONG = 120
 """Seconds for what takes several processes, one after the other, on a busy machine."""
 
-pytestmark = pytest.mark.timeout(3 * LONG)
+pytestmark = [pytest.mark.timeout(3 * LONG), pytest.mark.xdist_group("stack")]
 
 _numbers = itertools.count(1)
 

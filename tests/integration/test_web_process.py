@@ -12,6 +12,8 @@ from tests.support.processes import running
 from tests.support.servers import RedisServer, WebServer, http_get, server_env
 from tests.support.sockets import Listener
 
+pytestmark = pytest.mark.xdist_group("web")
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:

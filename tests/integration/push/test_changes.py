@@ -3,6 +3,7 @@
 import threading
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from app.accounts.models import Scope
@@ -13,6 +14,8 @@ from app.core.db import commit, db
 from tests.integration.push.conftest import CANARY, Site, on_postgresql, on_sqlite
 from tests.support.servers import PostgresServer
 from tests.support.sockets import check_chain
+
+pytestmark = pytest.mark.xdist_group("push")
 
 
 def test_a_change_by_rest_arrives_as_the_agents_whole_new_config(site: Site) -> None:

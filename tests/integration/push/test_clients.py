@@ -16,6 +16,8 @@ from tests.support.processes import free_port, wait_until
 from tests.support.servers import web_server
 from tests.support.sockets import Listener
 
+pytestmark = pytest.mark.xdist_group("push")
+
 
 class Desk:
     """A running program: it listens, and says which rev it has applied."""

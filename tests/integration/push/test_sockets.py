@@ -19,6 +19,8 @@ from tests.integration.push.conftest import MOST_OF_A_TOKEN, MOST_SOCKETS, Site,
 from tests.support.processes import wait_until
 from tests.support.sockets import Listener, check_chain
 
+pytestmark = pytest.mark.xdist_group("push")
+
 
 @on_sqlite
 def test_who_is_not_let_in(site: Site) -> None:

@@ -64,6 +64,7 @@ def counting(app: Flask) -> Iterator[None]:
         yield
 
 
+@pytest.mark.timeout(2 * PATIENCE)
 @pytest.mark.parametrize("backend", ["postgresql"])
 def test_kill_9_of_web_worker_and_client(
     counting: None, env: dict[str, str], tmp_path: Path
@@ -72,7 +73,6 @@ def test_kill_9_of_web_worker_and_client(
         web_server(env, tmp_path / "web.log") as web,
         celery_worker(env, tmp_path / "worker.log", beat=True) as worker,
     ):
-        web.env["PORT"] = str(web.port)
         argv = [PYTHON, "-c", CLIENT, web.url, ADMIN_TOKEN, str(tmp_path / "snapshot"), str(EVENTS)]
         with running(ManagedProcess(argv, tmp_path / "client.log", env)) as client:
             reaches(EVENTS // 5)
@@ -125,7 +125,7 @@ def stored() -> int:
 
 
 def reaches(number: int) -> None:
-    wait_until(lambda: stored() >= number, f"{number} events are stored", PATIENCE)
+    wait_until(lambda: stored() >= number, f"{number} events are stored", PATIENCE, every=0.2)
 
 
 def accounted_for(events: int, tokens: int) -> None:

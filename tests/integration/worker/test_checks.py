@@ -24,6 +24,8 @@ from tests.integration.worker.conftest import KEY, QUEUE, Save, Site, on_postgre
 from tests.support.loopback_provider import LoopbackProvider
 from tests.support.processes import running, wait_until
 
+pytestmark = pytest.mark.xdist_group("worker")
+
 CONNECTED, ERROR = ValidationStatus.CONNECTED, ValidationStatus.ERROR
 PROVIDERS, SLOTS = 100, 2
 TABLE = Provider.__table__

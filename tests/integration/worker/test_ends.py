@@ -21,6 +21,8 @@ from tests.integration.worker.conftest import KEY, Save, Site, on_sqlite
 from tests.support.loopback_provider import LoopbackProvider
 from tests.support.servers import CeleryWorker
 
+pytestmark = pytest.mark.xdist_group("worker")
+
 
 @pytest.fixture
 def receiver() -> Iterator[LoopbackProvider]:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from celery import Celery
 
 from app.core import heartbeat
@@ -18,7 +19,7 @@ from tests.support.processes import wait_until
 
 CONNECTED = ValidationStatus.CONNECTED
 THREADS = 8
-pytestmark = on_sqlite
+pytestmark = [on_sqlite, pytest.mark.xdist_group("worker")]
 
 
 def test_a_flushed_redis_loses_nothing(site: Site, save: Save) -> None:
