@@ -68,10 +68,14 @@ class Fetcher:
         with self._lock:
             self._failed.add(agent_id)
 
-    def request(self, agent_id: str) -> Flight:
-        """Ask the server for an agent, or join whoever is asking already."""
+    def request(self, agent_id: str) -> AgentConfig | Flight:
+        """Ask the server for an agent, or join whoever is asking already.
+
+        The answer itself where it has come since the caller looked.
+        """
         with self._lock:
-            return self._flights.get(agent_id) or self._launch(agent_id, urgent=True)
+            under_way = self._flights.get(agent_id)
+            return under_way or self._cache.find(agent_id) or self._launch(agent_id, urgent=True)
 
     @property
     def patience(self) -> float:

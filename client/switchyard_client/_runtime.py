@@ -140,8 +140,8 @@ class Runtime:
         if self._status in (Status.UNAUTHORIZED, Status.CLOSED):
             self._fetcher.postpone(agent_id)
             return stand_in or self._substitute(agent_id, refused=False)
-        flight = self._fetcher.request(agent_id)
-        return stand_in or flight
+        found = self._fetcher.request(agent_id)
+        return found if isinstance(found, AgentConfig) else stand_in or found
 
     def end_read(self, agent_id: str, flight: Flight) -> AgentConfig:
         """What the flight brought, or what stands in where it did not land in time."""

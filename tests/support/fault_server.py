@@ -25,7 +25,7 @@ from wsproto.utilities import LocalProtocolError
 Json = dict[str, Any]
 
 
-def wait_until(condition: Callable[[], Any], timeout: float = 20.0) -> Any:
+def wait_until(condition: Callable[[], Any], timeout: float = 60.0) -> Any:
     """Poll shortly for a condition and return its value; fail the test if it never holds."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
@@ -153,6 +153,7 @@ class FaultServer:
         self._lock = threading.RLock()
         self._http: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
+        self._port_is_ours: socket.socket | None = None
         self.port = 0
 
     # Life
@@ -160,8 +161,10 @@ class FaultServer:
     def start(self) -> "FaultServer":
         if self._http is not None:
             return self
+        if self._port_is_ours is None:
+            self._port_is_ours = _reserve_port()
+            self.port = self._port_is_ours.getsockname()[1]
         self._http = _Server(self)
-        self.port = self._http.server_address[1]
         if self.tls is not None:
             self._http.socket = self.tls.wrap_socket(
                 # Not while accepting: a client that refuses us would hold up the others.
@@ -192,6 +195,8 @@ class FaultServer:
         if self.hold_reads:
             self.hold_reads.set()
         self.stop()
+        if self._port_is_ours is not None:
+            self._port_is_ours.close()
 
     @property
     def url(self) -> str:
@@ -322,6 +327,14 @@ class FaultServer:
         if self.stream.endswith("eof"):
             stream.abort()
         stream.read_until_end()
+
+
+def _reserve_port() -> socket.socket:
+    """A port that refuses connections and that nobody else is given, while its server is away."""
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind(("127.0.0.1", 0))
+    return reserved
 
 
 class _Server(ThreadingHTTPServer):

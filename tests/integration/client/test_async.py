@@ -19,7 +19,7 @@ from switchyard_client import (
     SwitchyardClient,
 )
 
-from tests.integration.client.conftest import FAST
+from tests.integration.client.conftest import FAST, client_threads
 from tests.support.fault_server import Answer, FaultServer, agent, wait_until
 
 FALLBACK = {"llm_provider": "ollama", "llm_model": "small"}
@@ -35,10 +35,10 @@ def run(
     async def whole() -> Any:
         options = {"token": "token-1", "timings": FAST} | more
         async with AsyncSwitchyardClient(server.url, **options) as client:
-            return await asyncio.wait_for(main(client), 10)
+            return await asyncio.wait_for(main(client), 60)
 
     result = asyncio.run(whole())
-    wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("switchyard-")])
+    wait_until(lambda: not client_threads())
     return result
 
 
@@ -66,7 +66,7 @@ def test_a_hit_and_a_first_read(server: FaultServer) -> None:
     server.put(agent("trader"), agent("default", "small", is_default=True))
 
     async def main(client: AsyncSwitchyardClient) -> None:
-        assert await client.wait_ready(20)
+        assert await client.wait_ready(60)
         assert client.is_connected
         assert client.applied_rev == server.rev
         assert (await client.get_agent_config("trader")).model == "gpt-4.1"
@@ -111,7 +111,7 @@ def test_the_disk_is_read_beside_the_loop(server: FaultServer, tmp_path: Path) -
     path = tmp_path / "snapshot"
 
     async def ready(client: AsyncSwitchyardClient) -> None:
-        assert await client.wait_ready(20)
+        assert await client.wait_ready(60)
 
     run(server, ready, snapshot_path=path)
     server.stop()
@@ -126,7 +126,7 @@ def test_listeners_run_on_the_loop_in_order(server: FaultServer) -> None:
     server.put(agent("trader"))
 
     async def main(client: AsyncSwitchyardClient) -> None:
-        assert await client.wait_ready(20)
+        assert await client.wait_ready(60)
         await asyncio.to_thread(server.wait_for_stream)
         plain: list[str] = []
         awaited: list[str] = []
@@ -184,7 +184,7 @@ def test_the_chain(server: FaultServer) -> None:
                     raise ConnectionRefusedError
                 attempt.record({"usage": {"prompt_tokens": 1, "completion_tokens": 2}})
         assert seen == ["gpt-4.1", "small"]
-        assert await client.flush_usage()
+        assert await client.flush_usage(60)
         assert {event["status"] for event in server.usage.values()} == {"ok", "error"}
         assert client.usage_dropped == 0
 
@@ -222,7 +222,7 @@ def test_a_cancelled_task_goes_no_further(server: FaultServer) -> None:
 
         async def slow(attempt: Attempt) -> None:
             tried.append(attempt.position)
-            await asyncio.sleep(10)
+            await asyncio.sleep(60)
 
         task = asyncio.create_task(client.call("trader", slow))
         await until(lambda: tried)
@@ -240,7 +240,7 @@ def test_reports_by_hand(server: FaultServer) -> None:
         await client.close()
         assert list(server.usage) == [event_id]
         await client.connect()
-        assert await client.wait_ready(20)
+        assert await client.wait_ready(60)
 
     run(server, main)
 

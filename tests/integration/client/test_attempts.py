@@ -25,7 +25,7 @@ from switchyard_client import (
 from tests.integration.client.conftest import FAST, ClientFactory
 from tests.support.fault_server import Answer, FaultServer, agent, wait_until
 
-STEP = {"llm_provider": "openai_compatible", "llm_timeout": 5, "llm_api_key": "sk-secret"}
+STEP = {"llm_provider": "openai_compatible", "llm_timeout": 60, "llm_api_key": "sk-secret"}
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def client(
 ) -> SwitchyardClient:
     server.put(chain(provider, "first", "second", "third"))
     client = make_client()
-    assert client.wait_ready(20)
+    assert client.wait_ready(60)
     return client
 
 
@@ -118,19 +118,17 @@ def test_refused_hung_and_untrusted_endpoints(
 ) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as hung,
-        socket.create_server(("127.0.0.1", 0)) as refusing,
+        socket.socket() as refusing,
         FaultServer(server_tls) as untrusted,
     ):
-        closed = refusing.getsockname()[1]
-        refusing.close()
-        endpoints = [
-            f"http://127.0.0.1:{closed}",
-            untrusted.url,
-            f"http://127.0.0.1:{hung.getsockname()[1]}",
-        ]
+        refusing.bind(("127.0.0.1", 0))  # taken, but nobody listens
         first, *others = [
-            STEP | {"llm_model": "m", "llm_endpoint": endpoint, "llm_timeout": 0.1}
-            for endpoint in endpoints
+            STEP | {"llm_model": "m", "llm_endpoint": endpoint, "llm_timeout": timeout}
+            for endpoint, timeout in (
+                (f"http://127.0.0.1:{refusing.getsockname()[1]}", 60),
+                (untrusted.url, 60),
+                (f"http://127.0.0.1:{hung.getsockname()[1]}", 0.1),
+            )
         ]
         server.put(agent("trader") | first | {"fallbacks": others})
         client = make_client()

@@ -23,7 +23,7 @@ def written(server: FaultServer, make_client: ClientFactory, path: Path) -> Path
         agent("trader", halted=True, halted_reason="runaway spend"),
     )
     client = make_client(snapshot_path=path)
-    assert client.wait_ready(20)
+    assert client.wait_ready(60)
     client.close()
     server.stop()
     return path

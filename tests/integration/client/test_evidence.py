@@ -1,6 +1,5 @@
 """The promises under whatever happens: a server that fails in every way, crowds, forks, an end."""
 
-import json
 import logging
 import os
 import pickle
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from switchyard_client import AllAttemptsFailed, Attempt
+from switchyard_client import AllAttemptsFailed, Attempt, SwitchyardClient
 
 from tests.integration.client.conftest import FAST, HASTY, ClientFactory, Heard
 from tests.support.fault_server import Answer, FaultServer, agent, wait_until
@@ -51,7 +50,7 @@ def test_a_sync_that_is_refused_at_the_start_and_later(
     server.put(agent("trader", "m1"))
     server.answers.append(Answer("/api/sync", status, times=2))
     client = make_client(streaming=False)
-    assert client.wait_ready(20)
+    assert client.wait_ready(60)
     server.answers.append(Answer("/api/sync", status))
     wait_until(lambda: client.status == "STALE")
     assert client.get_agent_config("trader").model == "m1"
@@ -82,7 +81,7 @@ def test_a_crowd_on_an_expired_key_is_served_at_once_and_asks_once_a_while(
     gap = 0.2
     timings = replace(FAST, poll=600, refresh_gap=gap)
     client = make_client(streaming=False, ttl=0.01, timings=timings)
-    assert client.wait_ready(20)
+    assert client.wait_ready(60)
     asked, began = server.asked("/api/sync"), time.monotonic()
 
     def read(_: int) -> set[str]:
@@ -195,7 +194,7 @@ def test_forks_at_any_moment(server: FaultServer, make_client: ClientFactory) ->
         over.set()
         for thread in threads:
             thread.join()
-    assert [(source, status) for _, source, status in answers] == [("agent", "LIVE")] * 8
+    assert answers == ["agent"] * 8
     assert not stream.ended.is_set()
     wait_until(
         lambda: client.get_agent_config("trader").model == server.agents["trader"]["llm_model"]
@@ -212,7 +211,7 @@ def test_nothing_is_left_open(
     client.report_usage("trader", input_tokens=1)
     server.wait_for_stream()
     assert client.agent("trader").config.model == "gpt-4.1"
-    assert client.flush_usage(20)
+    assert client.flush_usage(60)
     client.close()
     wait_until(lambda: _open_files() <= before)
     assert not [t for t in threading.enumerate() if t.name.startswith("switchyard-")]
@@ -250,23 +249,22 @@ def _ask(attempt: Attempt) -> requests.Response:
     return requests.get(NOWHERE, headers={"Authorization": f"Bearer {key}"}, timeout=1)
 
 
-def _child_reads(client: object) -> list[str]:
-    """What a forked child reads, and how it stands towards the server soon."""
+def _child_reads(client: SwitchyardClient) -> str:
+    """Where a forked child's value comes from, once the child has a stream of its own."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            config = client.get_agent_config("trader")  # type: ignore[attr-defined]
-            wait_until(lambda: client.status == "LIVE")  # type: ignore[attr-defined]
-            answer = [config.model, config.source, client.status]  # type: ignore[attr-defined]
-            os.write(writer, json.dumps(answer).encode())
+            config = client.get_agent_config("trader")
+            wait_until(lambda: client.status == "LIVE")
+            os.write(writer, config.source.encode())
         except BaseException as error:
-            os.write(writer, json.dumps([repr(error), "", ""]).encode())
+            os.write(writer, repr(error).encode())
         finally:
             os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as told:
-        answered: list[str] = json.loads(told.read())
+        answered = told.read()
     os.waitpid(child, 0)
     return answered
 

@@ -62,9 +62,9 @@ def test_a_server_that_greets_and_hangs_up_is_not_stormed(
     server.stream = "welcome-eof"
     # Ten times faster than in production: 10 s become 1 s.
     times = replace(FAST, backoff_min=0.1, backoff_max=6.0, welcome=0.5, poll=3.0)
+    began = time.monotonic()
     make_client(timings=times)
     wait_until(lambda: server.asked("/api/ws") >= 2)
-    began = time.monotonic()
     time.sleep(1.0)
     assert server.asked("/api/ws") <= 11 * (time.monotonic() - began)
 
@@ -72,24 +72,24 @@ def test_a_server_that_greets_and_hangs_up_is_not_stormed(
 def test_silence_on_a_half_open_stream_leads_to_a_poll(
     server: FaultServer, make_client: ClientFactory
 ) -> None:
-    server.heartbeat_s = 0.05
+    server.heartbeat_s = 0.1
     server.put(agent("trader"))
     client = make_client(timings=replace(FAST, backoff_min=60, backoff_max=60))
-    stream = server.wait_for_stream()
+    [stream] = wait_until(lambda: server.sockets)
+    wait_until(stream.hellos)
     server.put(agent("trader", "gpt-5"), push=False)
-    assert not stream.ended.is_set()
     wait_until(lambda: client.get_agent_config("trader").model == "gpt-5")
-    assert client.status == "POLLING"
-    assert stream.ended.wait(20)
+    wait_until(lambda: client.status == "POLLING")
+    assert stream.ended.wait(60)
 
 
 def test_no_welcome_leads_to_a_poll(server: FaultServer, make_client: ClientFactory) -> None:
     server.stream = "silent"
     server.put(agent("trader"))
-    client = make_client(timings=replace(HASTY, backoff_min=60, backoff_max=60, poll=60))
-    wait_until(lambda: client.get_agent_config("trader").source == "agent")
-    server.put(agent("trader", "gpt-5"), push=False)
-    wait_until(lambda: client.get_agent_config("trader").model == "gpt-5")
+    client = make_client(timings=replace(HASTY, backoff_min=600, backoff_max=600, poll=600))
+    wait_until(lambda: server.asked("/api/sync") == 2)  # the first one came with the start
+    wait_until(lambda: client.status == "POLLING")
+    assert client.get_agent_config("trader").source == "agent"
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -133,7 +133,7 @@ def test_a_token_that_is_good_again_brings_the_stream_back(
     server.stream = "401"
     client = make_client(timings=replace(FAST, unauthorized_min=0.1, unauthorized_max=0.1))
     wait_until(lambda: client.status == "UNAUTHORIZED")
-    assert client.wait_ready(20) is False  # at once, not after 5 s
+    assert client.wait_ready(60) is False  # at once, not after 5 s
     server.stream = "normal"
     server.answers.clear()
     wait_until(lambda: client.status == "LIVE")
@@ -154,7 +154,7 @@ def test_retry_after_is_obeyed(server: FaultServer, make_client: ClientFactory) 
     server.answers.append(Answer("/api/sync", 503, {"Retry-After": "1"}, times=1))
     started = time.monotonic()
     client = make_client(streaming=False, timings=replace(FAST, poll=60))
-    assert client.wait_ready(20)
+    assert client.wait_ready(60)
     assert time.monotonic() - started >= 1.0
     assert server.asked("/api/sync") == 2
 
@@ -176,7 +176,7 @@ def test_goodbye_is_followed_by_a_reconnect_in_the_servers_time(
     stream = server.wait_for_stream()
     said = time.monotonic()
     stream.send({"type": "goodbye", "reason": "restart", "retry_s": 0.3})
-    wait_until(lambda: server.asked("/api/ws") == 2)
+    wait_until(lambda: server.asked("/api/ws") >= 2)
     assert time.monotonic() - said >= 0.3
     wait_until(lambda: client.status == "LIVE")
 
@@ -212,7 +212,7 @@ def test_a_malformed_message_drops_the_stream_and_resyncs(
     server.put(agent("trader", "gpt-5"), push=False)
     stream.send_raw(frame)
     wait_until(lambda: client.get_agent_config("trader").model == "gpt-5")
-    assert stream.ended.wait(20)
+    assert stream.ended.wait(60)
     wait_until(lambda: client.status == "LIVE")
 
 
@@ -235,10 +235,11 @@ def test_an_answer_that_is_no_answer_keeps_the_values(
 ) -> None:
     server.put(agent("trader"))
     client = make_client(streaming=False)
-    assert client.wait_ready(20)
-    server.answers.append(Answer("/api/", 200, body=body, times=2))
+    assert client.wait_ready(60)
+    server.answers.append(Answer("/api/", 200, body=body))
     wait_until(lambda: client.status == "STALE")
     assert client.get_agent_config("trader").model == "gpt-4.1"
+    server.answers.clear()
     wait_until(lambda: client.status == "POLLING")
 
 
@@ -246,7 +247,7 @@ def test_compressed_answers_are_read(server: FaultServer, make_client: ClientFac
     body = gzip.compress(b'{"epoch": "e", "rev": 7, "intent": "full", "items": []}')
     server.answers.append(Answer("/api/sync", 200, {"Content-Encoding": "gzip"}, body))
     client = make_client(streaming=False)
-    assert client.wait_ready(20)
+    assert client.wait_ready(60)
     assert client.applied_rev == 7
 
 
@@ -262,7 +263,7 @@ def test_a_dripping_answer_has_a_deadline(make_client: ClientFactory) -> None:
             while client.status != "STALE" and time.monotonic() < until:
                 connection.sendall(b" ")
                 time.sleep(0.02)  # the drip
-        assert client.status == "STALE"
+        wait_until(lambda: client.status == "STALE")
 
 
 def test_redirects_are_not_followed(server: FaultServer, make_client: ClientFactory) -> None:

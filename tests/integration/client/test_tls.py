@@ -36,7 +36,7 @@ def test_the_bundle_of_the_environment_is_trusted(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     client = make_client()
     server.wait_for_stream()
-    assert client.wait_ready(20)
+    assert client.wait_ready(60)
 
 
 def test_a_stranger_is_not_told_the_token(server: FaultServer, make_client: ClientFactory) -> None:

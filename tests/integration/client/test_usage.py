@@ -37,7 +37,7 @@ def client(server: FaultServer, make_client: ClientFactory) -> SwitchyardClient:
     fallback = {"llm_provider": "ollama", "llm_model": "small"}
     server.put(agent("trader", fallbacks=[fallback]))
     client = make_client()
-    assert client.wait_ready(20)
+    assert client.wait_ready(60)
     return client
 
 
@@ -69,7 +69,7 @@ def test_an_answer_is_reported(server: FaultServer, client: SwitchyardClient) ->
             attempt.record(REPLY)  # once more by mistake
     [event] = events(server)
     assert UUID(event.pop("event_id"))
-    assert abs(datetime.now(UTC) - datetime.fromisoformat(event.pop("started_at"))).seconds < 10
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(event.pop("started_at"))).seconds < 60
     assert event.pop("latency_ms") >= 0
     assert event == {
         "agent_id": "trader",
@@ -218,7 +218,7 @@ def test_events_of_a_moment_go_together(server: FaultServer, make_client: Client
     for _ in range(1200):
         client.report_usage("trader", input_tokens=1)
     wait_until(lambda: len(server.usage) >= 500)  # a full batch does not wait
-    assert client.flush_usage(20)
+    assert client.flush_usage(60)
     assert len(server.usage) == 1200
     assert max(map(len, server.usage_posts)) == 500
     assert len(server.usage_posts) <= 6
@@ -250,7 +250,7 @@ def test_one_bad_event_does_not_hold_up_the_others(
     for _ in range(4):
         client.report_usage("trader", input_tokens=1)
     server.answers.append(Answer("/api/usage", 422, times=3))  # 4 refused, 2 refused, 1 refused
-    client.flush_usage(20)
+    client.flush_usage(60)
     wait_until(lambda: len(server.usage) == 3)
     assert client.usage_dropped == 1
 
@@ -289,7 +289,7 @@ def test_close_is_bounded_when_the_server_hangs(
     server: FaultServer, make_client: ClientFactory
 ) -> None:
     client = make_client(timings=replace(FAST, request=90, close=0.4))
-    assert client.wait_ready(20)
+    assert client.wait_ready(60)
     held = threading.Event()
     take = server.take_usage
     server.take_usage = lambda *args: (held.wait(60), take(*args))[1]  # type: ignore[method-assign]
@@ -359,9 +359,10 @@ def test_a_living_process_keeps_its_own(
 
 PROGRAM = """
 import sys
-from switchyard_client import SwitchyardClient
-client = SwitchyardClient(sys.argv[1], token="token-1", snapshot_path=sys.argv[2])
-client.wait_ready(20)
+from switchyard_client import SwitchyardClient, Timings
+timings = Timings(close=60)  # to the last event, however busy the machine is
+client = SwitchyardClient(sys.argv[1], token="t", snapshot_path=sys.argv[2], timings=timings)
+client.wait_ready(60)
 client.report_usage("trader", input_tokens=1)
 {rest}
 """
@@ -371,7 +372,7 @@ def run(server: FaultServer, snapshot: Path, rest: str = "") -> int:
     program = PROGRAM.format(rest=rest)
     command = [sys.executable, "-c", program, server.url, str(snapshot)]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.run(command, env=env, timeout=60, check=False).returncode
+    return subprocess.run(command, env=env, timeout=110, check=False).returncode
 
 
 def test_it_is_sent_when_the_program_ends(server: FaultServer, snapshot: Path) -> None:
