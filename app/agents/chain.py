@@ -133,16 +133,8 @@ def replace_chain(
 def write_chain(agent: Agent, items: list[dict[str, Any]]) -> list[str]:
     """The same within a larger transaction: flushed, not committed."""
     kept = _kept_steps(agent, items)
-    for step in agent.llm_configs:
-        if step not in kept.values():
-            db.session.delete(step)
-    flush()  # before another step takes a freed position
-    db.session.expire(agent, ["llm_configs"])
-    if any(step.position != position for position, step in kept.items()):
-        # Aside first: two steps may not stand at one position, not even for a moment.
-        for number, step in enumerate(kept.values()):
-            step.position = -1 - number
-        flush()
+    if agent.llm_configs:
+        _make_room(agent, kept)
     warnings: list[str] = []
     for position, item in enumerate(items):
         try:
@@ -154,6 +146,20 @@ def write_chain(agent: Agent, items: list[dict[str, Any]]) -> list[str]:
         warnings += found
     flush()
     return warnings
+
+
+def _make_room(agent: Agent, kept: dict[int, LLMConfig]) -> None:
+    """Take out the steps that go, and move those that stay out of each other's way."""
+    for step in agent.llm_configs:
+        if step not in kept.values():
+            db.session.delete(step)
+    flush()  # before another step takes a freed position
+    db.session.expire(agent, ["llm_configs"])
+    if any(step.position != position for position, step in kept.items()):
+        # Aside first: two steps may not stand at one position, not even for a moment.
+        for number, step in enumerate(kept.values()):
+            step.position = -1 - number
+        flush()
 
 
 def _kept_steps(agent: Agent, items: list[dict[str, Any]]) -> dict[int, LLMConfig]:

@@ -86,7 +86,9 @@ def add_agent(data: dict[str, Any]) -> tuple[Agent, list[str]]:
     steps = data.pop("llm_configs", None)
     data["agent_id"] = data.get("agent_id") or slug_of(data["name"])
     _refuse_taken(data["agent_id"])
-    agent = Agent(**{name: data[name] for name in FIELDS if name in data})
+    # Said to be empty, its parts are not looked for: an import makes thousands.
+    parts: dict[str, Any] = {"llm_configs": [], "speech_configs": [], "assignments": []}
+    agent = Agent(**{name: data[name] for name in FIELDS if name in data}, **parts)
     agent.is_active = data.get("is_active", True)
     agent.owner_id = _known_owner(data.get("owner_id"))
     db.session.add(agent)

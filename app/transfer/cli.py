@@ -1,6 +1,8 @@
 """Thin commands: `flask config export` and `flask config import`."""
 
 import json
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from app.core.db import reading
 from app.core.errors import BadRequest
 from app.transfer import document
 from app.transfer.export import export_document
-from app.transfer.importing import MAX_BYTES, Report, import_document
+from app.transfer.importing import MAX_BYTES, Progress, Report, import_document
 
 SIGNS = {"create": "+", "update": "~", "delete": "-"}
 MAX_SHOWN = 100  # characters of a value; --json shows all
@@ -46,19 +48,26 @@ def import_command(file: str, dry_run: bool, prune: bool, yes: bool, as_json: bo
 
     Exit code 0: applied, or nothing to do; 1: not applied, and there are differences; 2: refused.
     """
-    raw = _read(file)
-    report = import_document(raw, dry_run=True, prune=prune)
+    load = partial(import_document, _read(file), prune=prune, progress=_progress())
+    at_once = yes and not dry_run
+    report = load(dry_run=not at_once)
     if not as_json:
         _print(report)
     if report.diff and not dry_run:
-        if not yes and not click.confirm("Apply?", err=True):
-            raise SystemExit(1)
-        # What was shown is what is applied: another difference by now is refused.
-        report = import_document(raw, prune=prune, expected=report.digest)
+        if not at_once:
+            if not click.confirm("Apply?", err=True):
+                raise SystemExit(1)
+            # What was shown is what is applied: another difference by now is refused.
+            report = load(expected=report.digest)
         click.echo("Applied.", err=True)
     if as_json:
         click.echo(json.dumps(report.to_dict()))
     raise SystemExit(1 if report.dry_run and report.diff else 0)
+
+
+def _progress() -> Progress | None:
+    """A bar on stderr where somebody looks at it, nothing elsewhere."""
+    return partial(click.progressbar, file=sys.stderr) if sys.stderr.isatty() else None
 
 
 def _read(file: str) -> Any:

@@ -6,8 +6,8 @@ and the export after. A dry run does the same and takes it back.
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from app.transfer.export import export_document
 from app.transfer.sections import SECTIONS, SHAPES, Section
 
 MAX_BYTES = 16 * 2**20
+Progress = Callable[..., Any]
+"""``progress(items, label=...)``: what shows how far a loop is, as ``click.progressbar`` does."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,12 @@ class Report:
 
 
 def import_document(
-    raw: Any, *, dry_run: bool = False, prune: bool = False, expected: str | None = None
+    raw: Any,
+    *,
+    dry_run: bool = False,
+    prune: bool = False,
+    expected: str | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """Apply a parsed document; ``prune`` deletes what its sections do not name.
 
@@ -62,7 +69,7 @@ def import_document(
     """
     document = check(raw, SHAPES)
     try:
-        report = _apply(document, raw, dry_run, prune)
+        report = _apply(document, raw, dry_run, prune, progress)
         if expected is not None and report.digest != expected:
             raise Stale("The configuration has changed since: look at the difference again.")
         if not dry_run and report.diff:
@@ -72,13 +79,22 @@ def import_document(
         db.session.rollback()  # does nothing after a commit
 
 
-def _apply(document: Document, raw: dict[str, list[Item]], dry_run: bool, prune: bool) -> Report:
+def _apply(
+    document: Document,
+    raw: dict[str, list[Item]],
+    dry_run: bool,
+    prune: bool,
+    progress: Progress | None,
+) -> Report:
     given = [section for section in SECTIONS if section.name in document]
     rows = _lock_rows()
     before = {it.name: it.dump_rows(rows[it.name]) for it in SECTIONS}
     warnings: list[str] = []
     for section in given:
-        warnings += _write(section, document[section.name], rows[section.name], before)
+        items = section.in_order(document[section.name])
+        label = f"Importing {section.name}"
+        with progress(items, label=label) if progress else nullcontext(items) as steps:
+            warnings += _write(section, steps, rows[section.name], before)
     if prune:
         # Agents go before what they use.
         for section in reversed(given):
@@ -111,10 +127,10 @@ def _read_outcome(document: Document, given: list[Section]) -> Document:
     return after
 
 
-def _write(section: Section, items: list[Item], rows: Any, before: Document) -> list[str]:
+def _write(section: Section, items: Iterable[Item], rows: Any, before: Document) -> list[str]:
     present = {item[section.key]: item for item in before[section.name]}
     warnings: list[str] = []
-    for item in section.in_order(items):
+    for item in items:
         name = item[section.key]
         with _named(section, name):
             if name not in rows:

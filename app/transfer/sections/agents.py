@@ -96,15 +96,15 @@ class Agents(Section):
         return by_name(db.session.scalars(query), self.key)
 
     def dump_rows(self, rows: Rows) -> list[Item]:
-        schema = AgentItem()
         emails = dict(db.session.execute(sa.select(User.id, User.email)).tuples().all())
-        return [schema.dump(_readable(row, emails)) for row in rows.values()]
+        return [self.schema.dump(_readable(row, emails)) for row in rows.values()]
 
     def create(self, data: Item) -> list[str]:
         self.check_new(data)
         with _paths_of_the_document():
             row, warnings = services.add_agent(_for_services(data, ()))
-        write_assigned(row, data.get("tasks", []))
+        if data.get("tasks"):
+            write_assigned(row, data["tasks"])
         return warnings
 
     def update(self, row: Any, data: Item) -> list[str]:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 from marshmallow import Schema
@@ -21,6 +22,11 @@ class Section(ABC):
     item: ClassVar[type[Schema]]
     needed: ClassVar[tuple[str, ...]] = ()
     """The fields that a new item must have."""
+
+    @cached_property
+    def schema(self) -> Schema:
+        """The item's, built once: there may be ten thousand items."""
+        return self.item()
 
     @property
     def shape(self) -> Shape:
@@ -62,11 +68,10 @@ class Section(ABC):
 
     def changed(self, data: Item, present: Item) -> Item:
         """Those of the item's fields that say something else than ``present`` does."""
-        schema = self.item()
-        wanted = schema.dump(data)
+        wanted = self.schema.dump(data)
         return {
             field.attribute or name: data[field.attribute or name]
-            for name, field in schema.fields.items()
+            for name, field in self.schema.fields.items()
             if (key := field.data_key or name) in wanted and not alike(key, wanted, present)
         }
 
