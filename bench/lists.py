@@ -24,6 +24,7 @@ from tests.support.servers import postgres_server, redis_server, server_env, sho
 AGENTS, CALLS, MILLISECONDS = 10_000, 60, 50.0
 NO_FIGURE = {"page 1 of 200", "last page"}  # to be seen, not to be held
 ADMIN_TOKEN = "bench-admin-token-0123456789-0123456789"
+ADMIN_EMAIL, ADMIN_PASSWORD = "admin@example.org", "bench-admin-password-0123456789"
 QUERIES = {
     "page 1": "",
     "page 1 of 200": "?page_size=200",
@@ -107,6 +108,8 @@ def _app(backend: str) -> Iterator[Flask]:
         folder = stack.enter_context(short_folder())
         settings = {
             "ADMIN_TOKEN": ADMIN_TOKEN,
+            "ADMIN_EMAIL": ADMIN_EMAIL,
+            "ADMIN_PASSWORD": ADMIN_PASSWORD,
             "REDIS_URL": stack.enter_context(redis_server()).url,
             "RATE_LIMIT_API": "1000000 per minute",
         }

@@ -15,7 +15,8 @@ from app.admin.money import dollars
 from app.core.errors import Invalid
 from app.usage.costs import PRESETS, Ask, Report, read_ask, read_report, share_of
 from app.usage.event_fields import ERROR, OK
-from app.usage.listing import Selection, list_events
+from app.usage.event_pages import list_events
+from app.usage.listing import Selection
 from app.usage.measures import show_money
 from app.usage.reach import Sight
 from app.usage.sums import DAILY, GROUPS
@@ -99,7 +100,7 @@ class CostsView(Gate, BaseView):
 
 def _draw_days(report: Report) -> Markup:
     bars = [Bar(day["day"], float(day["cost"]), dollars(day["cost"])) for day in report.days]
-    return column_chart(bars, "Cost of each day", lambda value: f"${value:g}")
+    return column_chart(bars, "Cost of each day", lambda value: f"${value:,g}")
 
 
 def _draw_rows(ask: Ask, report: Report) -> Markup | None:

@@ -13,9 +13,10 @@ from app.core.rest import Blueprint
 from app.usage.body import MAX_BYTES, TooMany, parse_events
 from app.usage.csv_rows import csv_lines
 from app.usage.event_fields import Event
+from app.usage.event_pages import list_events
 from app.usage.ingestion import ingest
 from app.usage.intake import intake
-from app.usage.listing import FILTERS, Selection, dump_event, list_events, slices
+from app.usage.listing import FILTERS, Selection, dump_event, slices
 from app.usage.measures import COUNTS, PERCENTILES
 from app.usage.periods import read_period, read_zone
 from app.usage.reach import Reach, Sight

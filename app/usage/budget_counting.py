@@ -254,13 +254,12 @@ def _lock_target(target: Target) -> Agent | Provider | GlobalHalt | None:
 
 def _sum_up(budget: Budget, window: Window) -> dict[str, int]:
     """What was spent in a window, from the sums of all usage."""
-    total = dict.fromkeys(SUMMED, 0)
+    total = [0] * len(SUMMED)
     for filters in _filters_of(budget):
         selection = Selection(period=Period(window.start, window.end), filters=filters)
         for values in read_sums(Question(selection=selection), SUMMED).values():
-            for name in SUMMED:
-                total[name] += values[name]
-    return total
+            total = list(map(add, total, values))
+    return dict(zip(SUMMED, total, strict=True))
 
 
 def _filters_of(budget: Budget) -> Iterable[dict[str, str]]:

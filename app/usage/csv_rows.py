@@ -5,18 +5,20 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+CHUNK = 16 * 2**10
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes spreadsheets take a cell for a formula."""
 
 
 def csv_lines(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """The header, then a line for each row; what a row does not have is empty."""
+    """The header, then a line for each row, some at a time; what a row does not have is empty."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(columns)
     for row in rows:
         writer.writerow([_cell(row.get(name)) for name in columns])
-        yield _emptied(buffer)
+        if buffer.tell() >= CHUNK:
+            yield _emptied(buffer)
     yield _emptied(buffer)
 
 

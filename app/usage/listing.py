@@ -1,4 +1,4 @@
-"""`GET /usage/events`: the events themselves, newest first, by page or all of them in slices."""
+"""`GET /usage/events`: the events themselves, newest first, some of them or all in slices."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -42,11 +42,10 @@ class Selection:
         return found
 
 
-def list_events(selection: Selection, page: int, page_size: int) -> tuple[list[UsageEvent], int]:
-    """One page, newest first, and how many there are in all."""
+def read_page(selection: Selection, skip: int, at_most: int) -> list[UsageEvent]:
+    """So many of the newest ones behind ``skip``."""
     query = _newest_first().where(*selection.conditions)
-    rows = db.session.scalars(query.limit(page_size).offset((page - 1) * page_size))
-    return list(rows), count_events(selection)
+    return list(db.session.scalars(query.limit(at_most).offset(skip)))
 
 
 def count_events(selection: Selection) -> int:

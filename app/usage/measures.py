@@ -6,7 +6,7 @@ give percentiles of any period, as near as its classes are wide.
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Context, Decimal
 from itertools import accumulate
 from operator import add
@@ -35,7 +35,10 @@ LATENCY_BOUNDS = (
 """Milliseconds; a class reaches from the bound before it to its own."""
 LATENCIES = tuple(f"latency_{number}" for number in range(len(LATENCY_BOUNDS) + 1))
 """How many calls were in each class; the last one has no end."""
-MEASURES = COUNTS + MONEY + LATENCIES
+AMOUNTS = COUNTS + MONEY
+MEASURES = AMOUNTS + LATENCIES
+SHOWN = (*COUNTS, "cost")
+"""The names of amounts in every answer."""
 PERCENTILES = (50, 95, 99)
 
 Sums = Sequence[int]
@@ -72,7 +75,7 @@ def measures_of(event: Event, cost: Decimal | None) -> Sums:
     )
 
 
-def added(one: Sums, other: Sums) -> Sums:
+def added(one: Sums, other: Sums) -> tuple[int, ...]:
     """Both together."""
     return tuple(map(add, one, other))
 
@@ -104,10 +107,15 @@ def percentiles(classes: Sequence[int]) -> dict[str, int | None]:
     return {f"p{share}": _percentile(classes, reached, share) for share in PERCENTILES}
 
 
-def show(sums: Mapping[str, int]) -> dict[str, Any]:
-    """Counts and money as every answer has them."""
-    cost = _show_parts(sums["cost_nanos"], sums["cost_attos"])
-    return {name: sums[name] for name in COUNTS} | {"cost": cost}
+def show(amounts: Sums) -> dict[str, Any]:
+    """Sums of AMOUNTS as every answer has them."""
+    return dict(zip(SHOWN, show_values(amounts), strict=True))
+
+
+def show_values(amounts: Sums) -> tuple[Any, ...]:
+    """The same without the names, for ten thousand rows."""
+    *counts, nanos, attos = amounts
+    return (*counts, _show_parts(nanos, attos))
 
 
 def _show_parts(nanos: int, attos: int) -> str:

@@ -6,18 +6,18 @@ the total is the sum of the rows, so it is the same whatever they are grouped by
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from operator import sub
 from typing import Any
 
 from app.core.errors import Invalid
 from app.prices.cost import CURRENCY
-from app.usage.measures import COUNTS, LATENCIES, MONEY, PER_NANO, percentiles, show
+from app.usage.measures import AMOUNTS, LATENCIES, SHOWN, percentiles, show, show_values
 from app.usage.periods import show_day
-from app.usage.sums import DAILY, GROUPS, Group, Question, Values, read_sums
+from app.usage.sums import DAILY, GROUPS, Group, Question, Values, read_dearest, read_sums
 
 MAX_ROWS = 20_000
 MAX_ROWS_TIMED = 500
 """Up to so many rows come with the percentiles of their latencies."""
-AMOUNTS = COUNTS + MONEY
 
 Sums = dict[Group, Values]
 
@@ -37,8 +37,9 @@ def summarise(question: Question, *, timed: bool = True) -> dict[str, Any]:
     Call it in a snapshot: it reads more than once. Not ``timed``, it looks at no latencies.
     """
     amounts, latencies = _read(question, timed=timed)
-    rows = [_row(question, group, amounts, latencies) for group in sorted(amounts)]
-    return {"rows": rows} | _frame(question, amounts, latencies if timed else None)
+    rows = _rows(question, sorted(amounts), amounts, latencies)
+    total = _total(amounts.values(), AMOUNTS)
+    return {"rows": rows} | _frame(question, total, latencies if timed else None)
 
 
 def summarise_dearest(question: Question, at_most: int) -> dict[str, Any]:
@@ -46,20 +47,15 @@ def summarise_dearest(question: Question, at_most: int) -> dict[str, Any]:
 
     ``rest`` is the sum of the other rows, with their number as ``rows``; None = no others.
     """
-    amounts, latencies = _read(question, timed=True)
-    by_day = question.group_by.index(DAILY) if DAILY in question.group_by else None
-
-    def rank(group: Group) -> tuple[int, int, int]:
-        values = amounts[group]
-        cost = values["cost_nanos"] * PER_NANO + values["cost_attos"]
-        return 0 if by_day is None else group[by_day], cost, values["calls"]
-
-    ordered = sorted(amounts, key=rank, reverse=True)
-    shown, others = ordered[:at_most], [amounts[group] for group in ordered[at_most:]]
+    amounts, number = read_dearest(question, at_most)
+    total = _total(read_sums(replace(question, group_by=()), AMOUNTS).values(), AMOUNTS)
+    latencies = read_sums(question, LATENCIES) if number <= MAX_ROWS_TIMED else {}
+    rest = tuple(map(sub, total, _total(amounts.values(), AMOUNTS)))
+    others = number - len(amounts)
     return {
-        "rows": [_row(question, group, amounts, latencies) for group in shown],
-        "rest": show(_total(others, AMOUNTS)) | {"rows": len(others)} if others else None,
-    } | _frame(question, amounts, latencies)
+        "rows": _rows(question, list(amounts), amounts, latencies),
+        "rest": show(rest) | {"rows": others} if others else None,
+    } | _frame(question, total, latencies)
 
 
 def rows_of(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -80,23 +76,26 @@ def _read(question: Question, *, timed: bool) -> tuple[Sums, Sums]:
     return amounts, read_sums(question, LATENCIES) if few else {}
 
 
-def _row(question: Question, group: Group, amounts: Sums, latencies: Sums) -> dict[str, Any]:
+def _rows(
+    question: Question, groups: Sequence[Group], amounts: Sums, latencies: Sums
+) -> list[dict[str, Any]]:
     fields = [GROUPS.get(name, DAILY) for name in question.group_by]
-    return {
-        **dict(zip(fields, map(_name, fields, group), strict=True)),
-        **show(amounts[group]),
-        "latency_ms": _latency(latencies.get(group)),
-    }
+    names = (*fields, *SHOWN)
+    return [
+        dict(zip(names, (*map(_name, fields, group), *show_values(amounts[group])), strict=True))
+        | {"latency_ms": _latency(latencies.get(group))}
+        for group in groups
+    ]
 
 
-def _frame(question: Question, amounts: Sums, latencies: Sums | None) -> dict[str, Any]:
-    """What stands around the rows; latencies None = not asked for."""
+def _frame(question: Question, total: Values, latencies: Sums | None) -> dict[str, Any]:
+    """What stands around the rows; latencies None = not asked for, empty = not yet read."""
     of_all = None
     if latencies is not None:
         read = latencies or read_sums(replace(question, group_by=()), LATENCIES)
         of_all = _total(read.values(), LATENCIES)
-    total = show(_total(amounts.values(), AMOUNTS)) | {"latency_ms": _latency(of_all)}
-    return {"total": total, "currency": CURRENCY, "tz": question.zone.key}
+    amounts = show(total) | {"latency_ms": _latency(of_all)}
+    return {"total": amounts, "currency": CURRENCY, "tz": question.zone.key}
 
 
 def _name(field: str, value: Any) -> Any:
@@ -104,10 +103,9 @@ def _name(field: str, value: Any) -> Any:
 
 
 def _total(rows: Iterable[Values], names: Sequence[str]) -> Values:
-    columns = zip(*(values.values() for values in rows), strict=True)
-    return dict.fromkeys(names, 0) | dict(zip(names, map(sum, columns), strict=False))
+    return tuple(map(sum, zip(*rows, strict=True))) or (0,) * len(names)
 
 
 def _latency(values: Values | None) -> dict[str, int | None] | None:
     """Milliseconds; null where there are too many rows to look at the latencies of each."""
-    return None if values is None else percentiles([values[name] for name in LATENCIES])
+    return None if values is None else percentiles(values)

@@ -1,6 +1,6 @@
 """Reading sums: from the rollups, and from the events where a period cuts through a quarter."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from app.core.clock import utcnow
 from app.core.db import db
 from app.core.errors import Invalid
-from app.usage.bulk import CrossJoin, on_postgresql
+from app.usage.bulk import CrossJoin, on_postgresql, summed
 from app.usage.cubes import DAY, QUARTER, WIDTHS, Span, cover, smallest_cube
 from app.usage.event_fields import EARLIEST, MAX_AHEAD, Event
 from app.usage.listing import Selection, find_priced
-from app.usage.measures import MEASURES, measures_of
+from app.usage.measures import AMOUNTS, MEASURES, PER_NANO, added, measures_of
 from app.usage.models import usage_rollups
 from app.usage.periods import Days, Period
 from app.usage.retention import complete_since
@@ -25,10 +25,19 @@ GROUPS = {"agent": "agent_id", "model": "model", "provider": "provider", "task":
 DAILY = "day"
 EPOCH = datetime.fromtimestamp(0, UTC)
 
+PLANNING = {
+    # Ten thousand groups do not fit into the usual 4 MB: it would sort them on disk.
+    "work_mem": "64MB",
+    # Neither compiling a statement of 0.1 s nor handing its groups between workers is worth it.
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+}
+"""What PostgreSQL is told, for the length of the transaction."""
+
 Group = tuple[Any, ...]
 """One value for each thing grouped by; a day as its number."""
-Values = dict[str, int]
-"""Sums by the names of MEASURES."""
+Values = tuple[int, ...]
+"""Sums, in the order of the names that were asked for."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +65,32 @@ def read_sums(question: Question, names: Sequence[str]) -> dict[Group, Values]:
     first, last, cuts = _bounds(question.selection.period)
     days = Days(question.zone, first - QUARTER, last + QUARTER)
     spans = _Spans(first, last, closed_until(), days)
-    found = _read_rollups(question, names, spans) if first < last else {}
+    rows = db.session.execute(_query(question, names, spans)).all() if first < last else []
+    found = _by_group(question, rows)
     for cut in cuts:
         _add_events(found, question, names, days, cut)
     return found
+
+
+def read_dearest(question: Question, at_most: int) -> tuple[dict[Group, Values], int]:
+    """The sums of AMOUNTS of so many groups, the newest day and on it the dearest group first, and
+    how many groups there are. Raises Invalid as ``read_sums`` does."""
+    first, last, cuts = _bounds(question.selection.period)
+    if cuts or first >= last:
+        found = read_sums(question, AMOUNTS)
+        ordered = sorted(found, key=lambda group: _rank(question, group, found), reverse=True)
+        return {group: found[group] for group in ordered[:at_most]}, len(found)
+    days = Days(question.zone, first - QUARTER, last + QUARTER)
+    query = _query(question, AMOUNTS, _Spans(first, last, closed_until(), days))
+    columns = query.selected_columns
+    # Each of its parts may be more than a unit of the other.
+    cost = columns.cost_nanos + columns.cost_attos // PER_NANO, columns.cost_attos % PER_NANO
+    newest = [columns[DAILY]] if DAILY in question.group_by else []
+    order = [*newest, *cost, columns.calls, *columns[: len(question.group_by)]]
+    number = sa.func.count().over().label("number")
+    ranked = query.add_columns(number).order_by(*map(sa.desc, order)).limit(at_most)
+    rows = db.session.execute(ranked).all()
+    return _by_group(question, [row[:-1] for row in rows]), rows[0].number if rows else 0
 
 
 @dataclass(frozen=True)
@@ -78,8 +109,8 @@ class _Spans:
         spans = cover(self.first, self.last, self.closed_until, widest)
         if not on_postgresql():
             return _looked_up(spans)
-        # Ten thousand groups do not fit into the usual 4 MB: it would sort them on disk.
-        db.session.execute(sa.text("SET LOCAL work_mem = '64MB'"))
+        told = (sa.func.set_config(name, value, True) for name, value in PLANNING.items())
+        db.session.execute(sa.select(*told))
         return _searched(spans)
 
     def day(self) -> sa.ColumnElement[int]:
@@ -120,28 +151,39 @@ def _looked_up(spans: Sequence[Span]) -> tuple[sa.FromClause, sa.ColumnElement[b
     )
 
 
-def _read_rollups(question: Question, names: Sequence[str], spans: _Spans) -> dict[Group, Values]:
-    daily = DAILY in question.group_by
-    source, within = spans.rollups(daily=daily)
+def _query(question: Question, names: Sequence[str], spans: _Spans) -> sa.Select[Any]:
+    """The groups with their sums, from the rollups."""
+    source, within = spans.rollups(daily=DAILY in question.group_by)
     groups: list[Any] = [
         spans.day().label(DAILY) if name == DAILY else SERIES.c[GROUPS[name]]
         for name in question.group_by
     ]
     # By its name: PostgreSQL takes the same expression with other parameters for another one.
     keys = [sa.literal_column(DAILY) if it.name == DAILY else it for it in groups]
-    sums = (sa.cast(sa.func.sum(usage_rollups.c[name]), sa.BigInteger) for name in names)
-    query = (
+    sums = (summed(usage_rollups.c[name]).label(name) for name in names)
+    return (
         sa.select(*groups, *sums)
         .select_from(source)
         .where(*_series(question), within)
         .group_by(*keys)
     )
-    width = len(groups)
+
+
+def _by_group(question: Question, rows: Iterable[Sequence[Any]]) -> dict[Group, Values]:
+    width = len(question.group_by)
     return {
-        tuple(row[:width]): dict(zip(names, row[width:], strict=True))
-        for row in db.session.execute(query).all()
+        tuple(row[:width]): tuple(row[width:])
+        for row in rows
         if row[width] is not None  # the one row that sums of nothing have
     }
+
+
+def _rank(question: Question, group: Group, found: dict[Group, Values]) -> tuple[Any, ...]:
+    """The order of the dearest, where not all of them are in the rollups."""
+    amounts = dict(zip(AMOUNTS, found[group], strict=True))
+    cost = amounts["cost_nanos"] * PER_NANO + amounts["cost_attos"]
+    newest = [group[question.group_by.index(DAILY)]] if DAILY in question.group_by else []
+    return (*newest, cost, amounts["calls"], group)
 
 
 def _add_events(
@@ -149,11 +191,11 @@ def _add_events(
 ) -> None:
     """Add the events of a period shorter than a rollup."""
     _refuse_pruned(cut)
+    places = [MEASURES.index(name) for name in names]
     for event, price in find_priced(replace(question.selection, period=cut)):
-        measures = dict(zip(MEASURES, measures_of(event, price.cost), strict=True))
-        values = found.setdefault(_group_of(question, event, days), dict.fromkeys(names, 0))
-        for name in names:
-            values[name] += measures[name]
+        measures = measures_of(event, price.cost)
+        values, group = tuple(measures[it] for it in places), _group_of(question, event, days)
+        found[group] = added(found[group], values) if group in found else values
 
 
 def _group_of(question: Question, event: Event, days: Days) -> Group:

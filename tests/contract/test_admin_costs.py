@@ -191,13 +191,12 @@ def test_a_csv_has_the_page_s_filters(console: Console, report: Report) -> None:
 def test_a_bad_question_is_a_page_that_says_so(
     console: Console, report: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.usage.summary.MAX_ROWS", 1)
-    report(agent_id="one")
-    report(agent_id="other")
-    many = console.get(COSTS, period="month")
-    assert many.status_code == 422
-    assert "More than 1 rows: ask for a shorter period" in text_of(many.text)
-    assert "This month" in re.findall(r'aria-current="true">([^<]*)<', many.text), "kept"
+    monkeypatch.setattr("app.usage.sums.complete_since", utcnow)
+    report()
+    gone = console.get(COSTS, **{"from": "2026-03-10T10:07"})
+    assert gone.status_code == 422
+    assert "only sums of quarters of an hour are kept" in text_of(gone.text)
+    assert 'name="from" value="2026-03-10"' in gone.text, "kept"
     for path, (query, said) in itertools.product((COSTS, CALLS), BAD_QUESTIONS):
         answer = console.get(path, **query)
         assert answer.status_code == 422, query

@@ -37,7 +37,7 @@ def test_differences_are_exact_too(old: Decimal, new: Decimal) -> None:
 
 @given(st.integers(-(10**18), 10**18), st.integers(0, 10**12))
 def test_sums_are_shown_as_the_decimal_they_are(nanos: int, attos: int) -> None:
-    sums = dict.fromkeys(COUNTS, 0) | {"cost_nanos": nanos, "cost_attos": attos}
+    sums = (*(0 for _ in COUNTS), nanos, attos)
     assert show(sums)["cost"] == show_money(join_money(nanos, attos))
 
 
