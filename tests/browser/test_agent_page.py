@@ -62,7 +62,7 @@ def test_a_test_fills_in_and_a_colleague_s_change_appears(
 
     api.call("PATCH", f"/agents/{agent['agent_id']}", {"llm_model": "swapped"})
     expect(steps.nth(0)).to_contain_text("swapped")
-    expect(admin.locator("#agent-history")).to_contain_text("model_name")
+    expect(admin.locator("#agent-history")).to_contain_text("model name")
     assert admin.evaluate("window.stayed")
 
     admin.get_by_role("button", name="Restore to change").first.click()
