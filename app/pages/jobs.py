@@ -11,7 +11,6 @@ from app.core import heartbeat
 from app.core.redis import connect
 
 QUEUE = "celery"
-IN_WORK = "unacked"
 
 
 class Worker(NamedTuple):
@@ -27,7 +26,6 @@ class Jobs(NamedTuple):
     reachable: bool
     workers: list[Worker]
     waiting: int
-    in_work: int
 
 
 class Schedule(NamedTuple):
@@ -39,12 +37,12 @@ class Schedule(NamedTuple):
 
 
 def read_jobs() -> Jobs:
-    """Workers with a heartbeat, messages in the queue, and those taken but not acknowledged."""
+    """Workers with a heartbeat, and messages in the queue."""
     try:
         with connect(current_app.config["REDIS_URL"]) as redis:
-            return Jobs(True, _workers(redis), int(redis.llen(QUEUE)), int(redis.hlen(IN_WORK)))
+            return Jobs(True, _workers(redis), int(redis.llen(QUEUE)))
     except RedisError:
-        return Jobs(False, [], 0, 0)
+        return Jobs(False, [], 0)
 
 
 def list_schedules() -> list[Schedule]:

@@ -31,7 +31,7 @@ def test_workers_and_the_queue_are_counted(app: Flask, monkeypatch: pytest.Monke
 def test_without_redis_nothing_is_claimed(app: Flask) -> None:
     app.config["REDIS_URL"] = "unix:///nowhere/redis.sock"
     with app.app_context():
-        assert jobs.read_jobs() == (False, [], 0, 0)
+        assert jobs.read_jobs() == (False, [], 0)
 
 
 def test_every_job_of_the_beat_says_how_often_it_runs() -> None:
