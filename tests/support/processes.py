@@ -14,8 +14,8 @@ from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = sys.executable
-PATIENCE = 60
-"""Seconds: only what never comes takes so long, however busy the machine is."""
+PATIENCE = 90
+"""Seconds: only what never comes takes so long. The start of a server is three seconds of CPU."""
 
 
 def wait_until(

@@ -160,6 +160,7 @@ def test_who_was_served_by_a_process_that_ended_is_not_connected(site: Site, oth
 def locked(site: Site, table: str) -> Iterator[None]:
     """Nobody else reads or writes the table."""
     with site.app.app_context(), db.engine.begin() as connection:
+        connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         connection.execute(sa.text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
         yield
 
