@@ -86,9 +86,8 @@ def test_the_list_of_the_active_ones(api: Api) -> None:
 
 
 @on_sqlite
-@pytest.mark.parametrize(
-    "query",
-    [
+def test_a_list_refuses_a_query_that_it_does_not_know(api: Api) -> None:
+    for query in (
         "page=0",
         "page=-1",
         "page=x",
@@ -98,27 +97,22 @@ def test_the_list_of_the_active_ones(api: Api) -> None:
         "page_size=1.5",
         "active_only=perhaps",
         "nonsense=1",
-    ],
-)
-def test_a_list_refuses_a_query_that_it_does_not_know(api: Api, query: str) -> None:
-    answer = api("GET", f"/agents?{query}")
-    assert answer.status_code == 422
-    assert query.partition("=")[0] in answer.json["errors"]["query"]
+    ):
+        answer = api("GET", f"/agents?{query}")
+        assert answer.status_code == 422, query
+        assert query.partition("=")[0] in answer.json["errors"]["query"]
 
 
 @on_sqlite
-@pytest.mark.parametrize(
-    ("name", "slug"),
-    [
+def test_the_slug_is_made_from_the_name(api: Api) -> None:
+    for name, slug in (
         ("Market Analyst", "market-analyst"),
         ("  Öl & Gas / 2nd! ", "l-gas-2nd"),
         ("UPPER_case.name", "upper-case-name"),
         ("x" * 128, "x" * 64),
         ("a" * 63 + " b", "a" * 63),
-    ],
-)
-def test_the_slug_is_made_from_the_name(api: Api, name: str, slug: str) -> None:
-    assert api("POST", "/agents", {"name": name}).json["agent_id"] == slug
+    ):
+        assert api("POST", "/agents", {"name": name}).json["agent_id"] == slug
 
 
 @on_sqlite
@@ -131,14 +125,23 @@ def test_a_name_that_makes_no_slug_asks_for_one(api: Api, name: str) -> None:
 
 
 @on_sqlite
-@pytest.mark.parametrize(
-    "slug", ["current", "", "Upper", "with space", "under_score", "x" * 65, "ä", "a\n", "a/b", 1]
-)
-def test_a_slug_that_will_not_do_is_named(api: Api, slug: Any) -> None:
-    answer = api("POST", "/agents", {"name": "A", "agent_id": slug})
-    assert answer.status_code == 422
-    assert answer.json["errors"]["json"].keys() == {"agent_id"}
-    assert api("PATCH", "/agents/default", {"agent_id": slug}).status_code == 422
+def test_a_slug_that_will_not_do_is_named(api: Api) -> None:
+    for slug in (
+        "current",
+        "",
+        "Upper",
+        "with space",
+        "under_score",
+        "x" * 65,
+        "ä",
+        "a\n",
+        "a/b",
+        1,
+    ):
+        answer = api("POST", "/agents", {"name": "A", "agent_id": slug})
+        assert answer.status_code == 422, slug
+        assert answer.json["errors"]["json"].keys() == {"agent_id"}
+        assert api("PATCH", "/agents/default", {"agent_id": slug}).status_code == 422
 
 
 def test_a_slug_that_is_taken_is_a_conflict(api: Api) -> None:
@@ -204,20 +207,17 @@ def test_a_deleted_agent_is_gone_with_its_chain(api: Api) -> None:
 
 
 @on_sqlite
-@pytest.mark.parametrize(
-    ("method", "body"),
-    [
+def test_the_global_default_stays(api: Api, rev: Any) -> None:
+    for method, body in (
         ("DELETE", None),
         ("PATCH", {"is_active": False}),
         ("PATCH", {"is_default": False}),
         ("PUT", {"is_default": False, "is_active": False}),
-    ],
-)
-def test_the_global_default_stays(api: Api, rev: Any, method: str, body: Any) -> None:
-    before = rev()
-    assert api(method, "/agents/default", body).status_code == 400
-    assert rev() == before
-    assert api("GET", "/agents/default").json["is_default"] is True
+    ):
+        before = rev()
+        assert api(method, "/agents/default", body).status_code == 400, body
+        assert rev() == before
+        assert api("GET", "/agents/default").json["is_default"] is True
 
 
 def test_the_global_default_is_not_given_to_an_owner(api: Api, make_user: MakeUser) -> None:

@@ -25,9 +25,8 @@ def key_of(app: Flask, api: Api) -> Any:
 
 
 @on_sqlite
-@pytest.mark.parametrize(
-    "both",
-    [
+def test_the_same_thing_twice_is_refused(api: Api, rev: Any) -> None:
+    for both in (
         {"llm_model": "m", "model_name": "m"},
         {"llm_temperature": 1, "temperature": 1},
         {"llm_provider": "openai", "provider_id": 1},
@@ -35,16 +34,13 @@ def key_of(app: Flask, api: Api) -> Any:
         {"llm_endpoint": None, "endpoint": None},
         {"llm_api_key": "k", "api_key": "k"},
         {"llm_model": "m", "llm_provider_config": {"model": "m"}},
-    ],
-    ids=str,
-)
-def test_the_same_thing_twice_is_refused(api: Api, rev: Any, both: dict[str, Any]) -> None:
-    before = rev()
-    for method, path in (("POST", "/agents"), ("PATCH", "/agents/default")):
-        answer = api(method, path, {"name": "A"} | both)
-        assert answer.status_code == 422
-        assert answer.json["errors"]["json"].keys() & both.keys()
-    assert rev() == before
+    ):
+        before = rev()
+        for method, path in (("POST", "/agents"), ("PATCH", "/agents/default")):
+            answer = api(method, path, {"name": "A"} | both)
+            assert answer.status_code == 422, both
+            assert answer.json["errors"]["json"].keys() & both.keys()
+        assert rev() == before
 
 
 def test_the_provider_form_makes_the_same_agent(api: Api) -> None:
@@ -70,22 +66,19 @@ def test_the_provider_form_makes_the_same_agent(api: Api) -> None:
 
 
 @on_sqlite
-@pytest.mark.parametrize(
-    ("body", "missing"),
-    [
+def test_half_a_step_names_what_is_missing(api: Api) -> None:
+    for body, missing in (
         ({"llm_provider": "openai"}, "llm_model"),
         ({"llm_model": "m"}, "llm_provider"),
         ({"llm_temperature": 1}, "llm_model"),
         ({"provider": "openai"}, "model_name"),
         ({"model_name": "m"}, "provider"),
         ({"provider_id": 1}, "model_name"),
-    ],
-)
-def test_half_a_step_names_what_is_missing(api: Api, body: dict[str, Any], missing: str) -> None:
-    answer = api("POST", "/agents", {"name": "A"} | body)
-    assert answer.status_code == 422
-    assert missing in answer.json["errors"]["json"]
-    assert api("GET", "/agents/a").status_code == 404
+    ):
+        answer = api("POST", "/agents", {"name": "A"} | body)
+        assert answer.status_code == 422, body
+        assert missing in answer.json["errors"]["json"]
+        assert api("GET", "/agents/a").status_code == 404
 
 
 def test_the_provider_is_found_by_name_then_by_type_then_made(api: Api) -> None:

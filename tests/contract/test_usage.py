@@ -369,9 +369,8 @@ def test_rows_tell_everything_apart(api: Api, send: Send) -> None:
 
 
 @on_sqlite
-@pytest.mark.parametrize(
-    "query",
-    [
+def test_a_question_without_sense_is_refused(api: Api) -> None:
+    for query in (
         "group_by=nobody",
         "group_by=agent,agent",
         "tz=Mars/Olympus",
@@ -383,24 +382,24 @@ def test_rows_tell_everything_apart(api: Api, send: Send) -> None:
         "to=2026-03-01T00:00:00Z&from=2026-03-02",
         "from=2026-13-01",
         "unknown=1",
-    ],
-)
-def test_a_question_without_sense_is_refused(api: Api, query: str) -> None:
-    answer = api("GET", f"/usage/summary?{query}")
-    assert answer.status_code == 422, answer.text
-    assert query.partition("=")[0] in answer.json["errors"]["query"]
+    ):
+        answer = api("GET", f"/usage/summary?{query}")
+        assert answer.status_code == 422, answer.text
+        assert query.partition("=")[0] in answer.json["errors"]["query"]
 
 
 @on_sqlite
-@pytest.mark.parametrize(
-    "query", ["from=0001-01-01", "to=9998-12-31", "from=2026-03-01&to=2026-03-01T05:00Z"]
-)
-def test_an_empty_answer_is_one_too(api: Api, query: str) -> None:
-    for group_by in ("", "day", "agent,day"):
-        answer = api("GET", f"/usage/summary?{query}&tz=America/New_York&group_by={group_by}")
-        assert answer.status_code == 200, answer.text
-        assert answer.json["rows"] == []
-        assert (answer.json["total"]["calls"], answer.json["total"]["cost"]) == (0, "0")
+def test_an_empty_answer_is_one_too(api: Api) -> None:
+    for query in (
+        "from=0001-01-01",
+        "to=9998-12-31",
+        "from=2026-03-01&to=2026-03-01T05:00Z",
+    ):
+        for group_by in ("", "day", "agent,day"):
+            answer = api("GET", f"/usage/summary?{query}&tz=America/New_York&group_by={group_by}")
+            assert answer.status_code == 200, answer.text
+            assert answer.json["rows"] == [], query
+            assert (answer.json["total"]["calls"], answer.json["total"]["cost"]) == (0, "0")
 
 
 def test_pages_and_exports_agree(api: Api, send: Send) -> None:
