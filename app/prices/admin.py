@@ -15,12 +15,10 @@ from app.core.clock import utcnow
 from app.prices import services
 from app.prices.models import AMOUNTS, Price
 from app.prices.rates import PER_1M
-from app.prices.schemas import MAX_THRESHOLD, PriceIn, PricePatch, dump_tiers
+from app.prices.schemas import MAX_THRESHOLD, MAX_TIERS, PriceIn, PricePatch, dump_tiers
 
 TEXTS = ("provider", "model", "service_tier", "note")
 EXCEPTIONS = ("force", "supersede")
-SHOWN_TIERS = 2
-"""More can be sent by REST; no list price has so many."""
 LABELS = {
     "input_per_1m": "Input",
     "cached_input_per_1m": "Cached input",
@@ -76,7 +74,7 @@ class NewPriceForm(PriceForm):
     reasoning_per_1m = _money("reasoning_per_1m")
     per_request = _money("per_request")
     web_search_per_1k = _money("web_search_per_1k")
-    tiers = FieldList(FormField(TierForm), min_entries=SHOWN_TIERS, max_entries=SHOWN_TIERS)
+    tiers = FieldList(FormField(TierForm), min_entries=MAX_TIERS, max_entries=MAX_TIERS)
     force = BooleanField("Force: keep amounts that look as if they were meant for another unit")
     supersede = BooleanField("Supersede: correct the row that begins at the same moment")
 

@@ -269,7 +269,7 @@ def test_an_unlikely_price_is_refused_with_what_was_meant_and_may_be_forced(
 
 
 def test_a_price_holds_ends_and_stays_to_read(app: Flask, console: Console) -> None:
-    tier = {"tiers-0-above": "200000", "tiers-0-input_per_1m": "4"}
+    tier = {"tiers-9-above": "200000", "tiers-9-input_per_1m": "4"}
     console.save(NEW_PRICE, provider="openai", model="gpt-4.1", input_per_1m="2", **tier)
     page = console.get("/admin/price/").text
     assert "in force" in page
