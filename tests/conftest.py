@@ -25,7 +25,7 @@ from tests.support.servers import (
     postgres_server,
     redis_server,
 )
-from tests.support.speed import collect_less, remember_url_builders
+from tests.support.speed import collect_less, keep_files_in_memory, remember_url_builders
 
 ADMIN_EMAIL = "admin@example.com"
 ADMIN_PASSWORD = "correct horse battery"
@@ -59,6 +59,7 @@ for name in [name for name in os.environ if name.endswith("_API_KEY")]:
 settings.register_profile("same", derandomize=True, database=None, deadline=None)
 settings.load_profile("same")
 
+keep_files_in_memory()
 remember_url_builders()
 
 
@@ -77,9 +78,10 @@ def redis() -> Iterator[RedisServer]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """One real PostgreSQL for the session."""
-    # Its databases are too short-lived to be worth a checkpoint or a vacuum.
-    tuning = ("autovacuum = off", "checkpoint_timeout = 1h", "full_page_writes = off")
-    with postgres_server(*tuning) as server:
+    # Its databases are too short-lived to be worth a vacuum, or a log that brings them back.
+    tuning = ("autovacuum = off", "full_page_writes = off", "wal_level = minimal")
+    limits = ("max_wal_senders = 0", "max_wal_size = 256MB")
+    with postgres_server(*tuning, *limits) as server:
         yield server
 
 

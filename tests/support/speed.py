@@ -1,12 +1,25 @@
 """What makes a test process quicker without changing what it tests."""
 
 import gc
+import os
+import shutil
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from werkzeug.routing import Rule
 
 Builder = Callable[..., Any]
+
+MEMORY = Path("/dev/shm")
+ROOM = 4 * 1024**3
+
+
+def keep_files_in_memory() -> None:
+    """Temporary files go where a commit does not wait for a disk, 10 ms each, if there is room."""
+    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+        tempfile.tempdir = str(MEMORY)
 
 
 def remember_url_builders() -> None:
