@@ -19,6 +19,7 @@ SETTINGS = {
     "SECURITY_POST_LOGOUT_VIEW": "/login",
     "SECURITY_JOIN_USER_ROLES": False,  # the role is a column of the user
     "SECURITY_RETURN_GENERIC_RESPONSES": True,  # does not tell who has an account
+    "SECURITY_MSG_GENERIC_AUTHN_FAILED": ("The e-mail address or the password is wrong.", "error"),
     "SECURITY_EMAIL_VALIDATOR_ARGS": {"check_deliverability": False},
     "SECURITY_SEND_REGISTER_EMAIL": False,
     "SECURITY_DEFAULT_REMEMBER_ME": False,

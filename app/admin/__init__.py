@@ -22,7 +22,7 @@ def new_admin(app: Flask, index_view: AdminIndexView) -> Admin:
     from app.admin import policy
     from app.admin.durations import duration
     from app.admin.gate import may
-    from app.admin.money import dollars
+    from app.admin.money import dollars, exact_dollars
     from app.agents.halt_admin import halt_state
 
     policy.init_app(app)
@@ -36,6 +36,7 @@ def new_admin(app: Flask, index_view: AdminIndexView) -> Admin:
             "halt_state": halt_state,
             "dollars": dollars,
             "duration": duration,
+            "exact_dollars": exact_dollars,
         }
 
     return Admin(

@@ -18,6 +18,7 @@ FOOT = 22  # room for the times below
 BAR_STEP = 26
 BAR_LABEL = 170
 WIDEST_COLUMN = 48
+ROOM_FOR_LABEL = 66  # of a column, below and above it
 SPARK = (160, 36)
 STEPS = (1, 2, 2.5, 5, 10)
 
@@ -92,18 +93,26 @@ def line_chart(points: Sequence[Point], name: str, unit: str, ends: tuple[str, s
 
 
 def column_chart(bars: Sequence[Bar], name: str, write: Callable[[float], str]) -> Markup:
-    """Columns over equal steps, from the oldest to the newest; ``write`` labels the axis."""
+    """Columns over equal steps, from the oldest to the newest; ``write`` labels the axis.
+
+    A few say their label and value themselves, of many only the ends do.
+    """
     top = nice_top(max((bar.value for bar in bars), default=0))
     height = LINE_HEIGHT - TOP - FOOT
     step = (WIDTH - LEFT - TOP) / max(len(bars), 1)
     width = min(step * 0.75, WIDEST_COLUMN)
     parts = [_grid(top, height, write)]
     for number, bar in enumerate(bars):
-        x, length = LEFT + step * (number + 0.5) - width / 2, height * bar.value / top
-        place = (x, TOP + height - length, width, length)
+        middle, length = LEFT + step * (number + 0.5), height * bar.value / top
+        y = TOP + height - length
+        place = (middle - width / 2, y, width, length)
         parts.append(_COLUMN.format(bar.kind, *place, bar.label, bar.text))
-    ends = (bars[0].label, bars[-1].label if len(bars) > 1 else "") if bars else ("", "")
-    return _svg(name, LINE_HEIGHT, [*parts, *_ends(*ends)])
+        if step >= ROOM_FOR_LABEL:
+            parts.append(_text(middle, y - 4, bar.text, "middle"))
+            parts.append(_text(middle, LINE_HEIGHT - 4, bar.label, "middle"))
+    if step < ROOM_FOR_LABEL:
+        parts += _ends(bars[0].label, bars[-1].label)
+    return _svg(name, LINE_HEIGHT, parts)
 
 
 def sparkline(values: Sequence[float], name: str) -> Markup:

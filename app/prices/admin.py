@@ -115,8 +115,8 @@ class PriceView(ResourceView):
     )
     column_labels = LABELS | {
         "cached_input_per_1m": "Cached",
-        "others": "Besides",
-        "valid_from": "Holds",
+        "others": "Other rates",
+        "valid_from": "In force",
     }
     column_sortable_list = ("model", "valid_from")
     column_formatters = {name: macro(f"{name}_cell") for name in column_list}  # noqa: RUF012

@@ -44,7 +44,7 @@ class TransferView(Gate, BaseView):
             text, is_json = _read_upload()
             return self._page(text=text, is_json=is_json, report=_run(text, is_json, dry_run=True))
         except SwitchyardError as error:
-            return self._page(faults=_faults(error))
+            return self._page(faults=_faults(error), pasted=request.form.get("document", ""))
 
     @expose("/apply/", methods=("POST",))
     def apply_view(self) -> ResponseReturnValue:

@@ -81,7 +81,10 @@ def test_columns_stand_on_the_axis_and_say_what_they_are() -> None:
     assert len(feet) == 1
     assert [it.findtext("title") for it in columns][1] == f"{EVIL}: $4.00"
     texts = [text.text for text in chart.findall("text")]
-    assert texts == ["$0", "$2.5", "$5", "Monday", "Wednesday"]
+    of_columns = ["$1.00", "Monday", "$4.00", EVIL, "$0.00", "Wednesday"]
+    assert texts == ["$0", "$2.5", "$5", *of_columns]
+    many = ET.fromstring(column_chart(bars * 5, "Cost of each day", str))
+    assert [text.text for text in many.findall("text")][3:] == ["Monday", "Wednesday"]
     assert column_chart([], "Nothing", str)
 
 

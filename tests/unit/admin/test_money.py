@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from app.admin.money import dollars
+from app.admin.money import dollars, exact_dollars
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,11 @@ from app.admin.money import dollars
 def test_dollars(amount: str, shown: str) -> None:
     assert dollars(amount) == shown
     assert dollars(Decimal(amount)) == shown
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [("0.03", "$0.03"), ("0.0020", "$0.002"), ("50.000000000000", "$50.00"), ("1234", "$1,234.00")],
+)
+def test_a_limit_is_shown_as_it_was_entered(amount: str, shown: str) -> None:
+    assert exact_dollars(Decimal(amount)) == shown
