@@ -14,9 +14,24 @@ from app.core.clock import utcnow
 from app.core.crypto import hash_token, new_token
 from app.core.db import commit, db, flush, lock, referrers
 from app.core.errors import BadRequest, Conflict, Invalid, NotFound
+from app.core.read_now import find_now
 from app.core.versions import check_version
 
 LAST_ADMIN = "last admin"
+_RIGHTS = (
+    sa.select(
+        ApiToken.version,
+        ApiToken.name,
+        ApiToken.scopes,
+        ApiToken.agents,
+        ApiToken.expires_at,
+        ApiToken.revoked_at,
+        ApiToken.user_id,
+        User.active,
+    )
+    .outerjoin(User, User.id == ApiToken.user_id)
+    .where(ApiToken.token_hash == sa.bindparam("token_hash"))
+)
 CLIENT_SCOPES = (Scope.CONFIG_READ, Scope.SECRETS_READ, Scope.USAGE_WRITE)
 
 
@@ -27,6 +42,12 @@ def find_live_token(token: str) -> ApiToken | None:
         return None
     owner = db.session.get(User, found.user_id) if found.user_id else None
     return None if owner is not None and not owner.active else found
+
+
+def peek_token(token_hash: str) -> tuple[Any, ...] | None:
+    """All that decides what a stored token may do, as the database has it at this moment: while it
+    is the same, so are the token's rights. None: there is no such token. Raises Unavailable."""
+    return find_now(_RIGHTS, token_hash=token_hash)
 
 
 def find_user(email: str) -> User | None:

@@ -61,18 +61,30 @@ def get_config(state: State, agent_id: str, user_id: int | None = None) -> Effec
 
 
 def get_configs(
-    state: State, agent_ids: Iterable[str], user_id: int | None = None
+    state: State, agent_ids: Iterable[str] | None, user_id: int | None = None
 ) -> dict[str, EffectiveConfig | None]:
-    """The same for many; None where nothing answers. ``state`` is the session's snapshot's."""
+    """The same for many (None = all there are); None where nothing answers. ``state`` is that of
+    the session's snapshot."""
+    if agent_ids is None:
+        return _resolve(state, None, user_id)  # not kept: they may be more than there is room for
     cache = _cache()
     found = {agent_id: cache.get(state, (agent_id, user_id)) for agent_id in agent_ids}
     missing = [agent_id for agent_id, config in found.items() if config is None]
-    resolved = resolve_agents(missing, user_id) if missing else {}
-    for agent_id, result in resolved.items():
-        if result is not None:
-            config = found[agent_id] = EffectiveConfig.of(result, state)
+    for agent_id, config in (_resolve(state, missing, user_id) if missing else {}).items():
+        if config is not None:
+            found[agent_id] = config
             cache.put(state, (agent_id, user_id), config)
     return found
+
+
+def _resolve(
+    state: State, agent_ids: list[str] | None, user_id: int | None
+) -> dict[str, EffectiveConfig | None]:
+    resolved = resolve_agents(agent_ids, user_id)
+    return {
+        name: EffectiveConfig.of(found, state) if found else None
+        for name, found in resolved.items()
+    }
 
 
 def _cache() -> StateCache[EffectiveConfig]:

@@ -17,12 +17,38 @@ from app.changes.services import State
 Value = TypeVar("Value")
 
 
-class StateCache(Generic[Value]):
-    """At most ``size`` values of one state; the one that was not asked for longest goes first."""
+class RecentlyUsed(Generic[Value]):
+    """At most ``size`` values; the one that was not asked for longest goes first."""
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._generation: tuple[Any, OrderedDict[Hashable, Value]] = (None, OrderedDict())
+        self._values: OrderedDict[Hashable, Value] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, key: Hashable) -> Value | None:
+        """What was stored under ``key``, if it is still there."""
+        with suppress(KeyError):  # another thread may drop it between the two
+            self._values.move_to_end(key)
+            return self._values[key]
+        return None
+
+    def put(self, key: Hashable, value: Value) -> None:
+        """Store it as the one used last."""
+        self._values[key] = value
+        self._values.move_to_end(key)
+        while len(self._values) > self._size:
+            with suppress(KeyError):
+                self._values.popitem(last=False)
+
+
+class StateCache(Generic[Value]):
+    """At most ``size`` values of one state."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._generation: tuple[Any, RecentlyUsed[Value]] = (None, RecentlyUsed(size))
 
     def __len__(self) -> int:
         return len(self._generation[1])
@@ -30,23 +56,15 @@ class StateCache(Generic[Value]):
     def get(self, state: State, key: Hashable) -> Value | None:
         """What was stored under ``key`` at this very state."""
         known, values = self._generation
-        if known != _identity(state):
-            return None
-        with suppress(KeyError):  # another thread may drop it between the two
-            values.move_to_end(key)
-            return values[key]
-        return None
+        return values.get(key) if known == _identity(state) else None
 
     def put(self, state: State, key: Hashable, value: Value) -> None:
         """Store what was read at ``state``; everything from other states goes."""
         known, values = self._generation
         if known != _identity(state):
-            values = OrderedDict()
+            values = RecentlyUsed(self._size)
             self._generation = (_identity(state), values)
-        values[key] = value
-        while len(values) > self._size:
-            with suppress(KeyError):
-                values.popitem(last=False)
+        values.put(key, value)
 
 
 def _identity(state: State) -> tuple[str, int]:

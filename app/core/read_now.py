@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Flask, current_app
 from sqlalchemy import event
+from sqlalchemy.engine import Compiled
 from sqlalchemy.pool import PoolProxiedConnection
 
 from app.core.db import BUSY_SECONDS, db
@@ -35,16 +36,26 @@ class Reader:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._kept: deque[PoolProxiedConnection] = deque()
+        self._spelled: dict[sa.Select[Any], Compiled] = {}
         self._away = engine.dialect.loaded_dbapi.Error
 
-    def read(self, statement: str) -> tuple[Any, ...]:
-        """The one row of a constant statement. Raises Unavailable."""
+    def read(self, *statement: Any) -> tuple[Any, ...] | None:
+        """The first row of a constant statement and its parameters, if any. Raises Unavailable."""
         with suppress(IndexError, self._away):  # none is kept, or the database was restarted
-            return self._read(self._kept.pop(), statement)
+            return self._read(self._kept.pop(), *statement)
         try:
-            return self._read(self._engine.raw_connection(), statement)
+            return self._read(self._engine.raw_connection(), *statement)
         except (self._away, sa.exc.TimeoutError):
             raise Unavailable("The database is busy or away; try again in a moment.") from None
+
+    def find(self, query: sa.Select[Any], parameters: dict[str, str]) -> tuple[Any, ...] | None:
+        """The first row of a constant query, as the driver has it. Raises Unavailable."""
+        spelled = self._spelled.get(query)
+        if spelled is None:
+            spelled = self._spelled[query] = query.compile(dialect=self._engine.dialect)
+        order: list[str] | None = getattr(spelled, "positiontup", None)  # SQLite's are nameless
+        given = parameters if order is None else tuple(parameters[name] for name in order)
+        return self.read(str(spelled), given)
 
     def close(self) -> None:
         """Give all connections back; the next read opens one again."""
@@ -52,9 +63,9 @@ class Reader:
             while True:
                 self._kept.pop().close()
 
-    def _read(self, connection: PoolProxiedConnection, statement: str) -> tuple[Any, ...]:
+    def _read(self, connection: PoolProxiedConnection, *statement: Any) -> tuple[Any, ...] | None:
         try:
-            row = connection.dbapi_connection.execute(statement).fetchone()  # type: ignore[union-attr]
+            row = connection.dbapi_connection.execute(*statement).fetchone()  # type: ignore[union-attr]
         except self._away:
             connection.invalidate()
             raise
@@ -62,7 +73,7 @@ class Reader:
             self._kept.append(connection)
         else:
             connection.close()
-        return tuple(row)
+        return row and tuple(row)
 
 
 def init_app(app: Flask) -> None:
@@ -81,5 +92,18 @@ def init_app(app: Flask) -> None:
 
 def read_now(statement: str) -> tuple[Any, ...]:
     """The one row of a constant statement, as it is committed now. Raises Unavailable."""
+    row = _reader().read(statement)
+    if row is None:
+        raise LookupError("the row that always is there is gone")
+    return row
+
+
+def find_now(query: sa.Select[Any], **parameters: str) -> tuple[Any, ...] | None:
+    """The row that a constant query finds now, its values as the driver has them: to be compared
+    with what was found before. Raises Unavailable."""
+    return _reader().find(query, parameters)
+
+
+def _reader() -> Reader:
     reader: Reader = current_app.extensions[_EXTENSION]
-    return reader.read(statement)
+    return reader

@@ -12,10 +12,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import defer
 
-from app.agents.effective import affected_by, resolve_agents, touches_a_default
+from app.agents.effective import affected_by, touches_a_default
+from app.agents.effective_cache import EffectiveConfig, get_configs
 from app.agents.models import Agent
-from app.agents.resolution import Resolved
-from app.agents.schemas import dump_resolved
 from app.changes.models import Change, Operation
 from app.changes.services import State
 from app.core.db import db
@@ -98,10 +97,10 @@ def dump_items(
     ``user_id`` owns the defaults of agents that are gone. ``reveal`` puts keys in, for S1 only.
     """
     slugs = [item.agent_id for item in items if item.agent_id is not None]
-    resolved = resolve_agents(slugs, user_id) if slugs else {}
+    configs = get_configs(state, slugs, user_id)
     things = {kind: _load_things(kind, items) for kind in _LOADERS}
     return [
-        dump_agent_item(item.type, item.agent_id, resolved[item.agent_id], state, reveal=reveal)
+        dump_agent_item(item.type, item.agent_id, configs[item.agent_id], state, reveal=reveal)
         if item.agent_id is not None
         else _dump_thing_item(item, things[item.type.kind], state)
         for item in items
@@ -109,16 +108,18 @@ def dump_items(
 
 
 def dump_agent_item(
-    item_type: ItemType, agent_id: str, resolved: Resolved | None, state: State, *, reveal: bool
+    item_type: ItemType,
+    agent_id: str,
+    config: EffectiveConfig | None,
+    state: State,
+    *,
+    reveal: bool,
 ) -> dict[str, Any]:
     """The message about one agent; ``config`` is what a read of it gets now, or null."""
-    config = None
-    if resolved is not None:
-        config = dump_resolved(resolved, epoch=state.epoch, rev=state.rev, reveal=reveal)
     return {
         "type": item_type.value,
         "agent_id": agent_id,
-        "config": config,
+        "config": config and config.dump(reveal=reveal),
         "epoch": state.epoch,
         "rev": state.rev,
     }

@@ -9,7 +9,7 @@ from flask import Response, jsonify, request
 from marshmallow import fields, validate
 
 from app.accounts.gate import Caller, Permission, current_caller, requires, state_at_start
-from app.agents.effective import resolve_agents
+from app.agents.effective_cache import get_configs
 from app.agents.models import Agent
 from app.changes.models import Change
 from app.changes.services import State, list_changes_since, read_state
@@ -110,11 +110,11 @@ def _concerns_rights(changes: list[Change], caller: Caller) -> bool:
 
 def _everything(caller: Caller, state: State) -> list[dict[str, Any]]:
     reveal = caller.may(Permission.REVEAL)
-    resolved = resolve_agents(_visible(caller), caller.user_id)
+    configs = get_configs(state, _visible(caller), caller.user_id)
     messages = [
-        dump_agent_item(ItemType.AGENT_CONFIG_CHANGED, slug, found, state, reveal=reveal)
-        for slug, found in resolved.items()
-        if found is not None
+        dump_agent_item(ItemType.AGENT_CONFIG_CHANGED, slug, config, state, reveal=reveal)
+        for slug, config in configs.items()
+        if config is not None
     ]
     return _chained(messages)
 

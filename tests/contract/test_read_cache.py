@@ -184,6 +184,15 @@ def test_each_caller_gets_their_own(read: Agent, make_token: MakeToken) -> None:
     assert bound("/agents/other/llm").json["source"] == "default"
 
 
+def test_a_token_whose_row_is_the_same_is_not_loaded_again(
+    read: Agent, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert read().status_code == 200
+    api("PATCH", "/agents/desk", {"description": "another rev"})
+    monkeypatch.setattr(accounts, "find_live_token", None)
+    assert read().status_code == 200
+
+
 def test_a_revoked_token_is_refused_at_once(read: Agent, api: Api) -> None:
     (token,) = (t for t in api("GET", "/tokens").json["tokens"] if t["name"] == "a test's")
     assert api("DELETE", f"/tokens/{token['id']}").status_code == 200

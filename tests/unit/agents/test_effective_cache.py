@@ -16,7 +16,7 @@ from app.agents.effective import resolve_agent
 from app.agents.effective_cache import MAX_CONFIGS, get_config, get_configs
 from app.agents.schemas import dump_resolved
 from app.changes.services import State, read_state
-from app.changes.state_cache import cache_of_app
+from app.changes.state_cache import RecentlyUsed, cache_of_app
 from app.core.crypto import Secret
 from app.core.db import commit, db, reading
 from app.core.errors import NotFound
@@ -151,6 +151,8 @@ def _parts(value: Any) -> Iterable[Any]:
         return [*value.keys(), *value.values()]
     if isinstance(value, list | tuple):
         return value
+    if isinstance(value, RecentlyUsed):
+        return [value._values]
     if isinstance(value, partial):
         return value.args, value.keywords
     if is_dataclass(value):
