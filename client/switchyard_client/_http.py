@@ -20,7 +20,8 @@ from urllib3.connection import HTTPConnection
 
 from ._errors import InvalidAnswer, Unreachable
 
-Registry = weakref.WeakSet[HTTPConnection]
+# By identity, and not a WeakSet: that cannot be listed while another thread adds to it.
+Registry = weakref.WeakValueDictionary[int, HTTPConnection]
 
 MAX_BODY = 256 * 1024 * 1024
 
@@ -45,7 +46,7 @@ class _Tracked:
 
     def _new_conn(self) -> Any:
         connection = super()._new_conn()  # type: ignore[misc]
-        self._registry.add(connection)
+        self._registry[id(connection)] = connection
         return connection
 
 
@@ -59,7 +60,7 @@ class TrackedAdapter(HTTPAdapter):
     """An adapter that keeps a weak list of its connections."""
 
     def __init__(self) -> None:
-        self.connections: Registry = weakref.WeakSet()
+        self.connections: Registry = weakref.WeakValueDictionary()
         super().__init__(pool_connections=2, pool_maxsize=4)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -77,19 +78,30 @@ class TrackedAdapter(HTTPAdapter):
             "https": partial(_TrackedHTTPS, registry=self.connections),
         }
         manager.pool_classes_by_scheme = pools
+        # Or a pool that the traceback of a failed exchange still names waits for the collector.
+        manager.pools.dispose_func = HTTPConnectionPool.close
 
     def interrupt(self) -> None:
         """End every exchange that is under way in another thread."""
-        for connection in list(self.connections):
-            if connection.sock is not None:
-                with contextlib.suppress(OSError):
-                    connection.sock.shutdown(socket.SHUT_RDWR)
+        for sock in self._sockets():
+            interrupt_socket(sock)
 
     def abandon(self) -> None:
         """In a forked child: close the descriptors, leave the parent's connections alone."""
-        for connection in list(self.connections):
-            if connection.sock is not None:
-                abandon_socket(connection.sock)
+        for sock in self._sockets():
+            abandon_socket(sock)
+
+    def _sockets(self) -> list[socket.socket]:
+        connections = [reference() for reference in self.connections.valuerefs()]
+        # Looked at once: the thread that uses a connection may close it at any moment.
+        found = [connection.sock for connection in connections if connection is not None]
+        return [sock for sock in found if sock is not None]
+
+
+def interrupt_socket(sock: socket.socket) -> None:
+    """Wake whoever waits for a socket in another thread, as if the peer had gone."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 def abandon_socket(sock: socket.socket) -> None:

@@ -4,9 +4,7 @@
 methods and patches nothing.
 """
 
-import contextlib
 import http.cookiejar
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -27,7 +25,7 @@ from ._errors import (
     Unreachable,
 )
 from ._headers import retry_after
-from ._http import BearerAuth, TrackedAdapter, abandon_socket, read_body
+from ._http import BearerAuth, TrackedAdapter, abandon_socket, interrupt_socket, read_body
 from ._messages import SyncAnswer, parse_json, parse_rejections, parse_sync
 from ._models import AgentConfig
 from ._stream import Stream, Verify, dial, stream_url, tls_context
@@ -155,9 +153,9 @@ class HttpTransport:
         self._interrupted = True
         self._adapter.interrupt()
         dialing = self._dialing
-        if dialing is not None and dialing.sock is not None:
-            with contextlib.suppress(OSError):
-                dialing.sock.shutdown(socket.SHUT_RDWR)
+        sock = dialing.sock if dialing is not None else None
+        if sock is not None:
+            interrupt_socket(sock)
 
     def close(self) -> None:
         self._session.close()

@@ -21,6 +21,8 @@ from switchyard_client._errors import InvalidAnswer
 from switchyard_client._frozen import freeze
 from switchyard_client.testing import QUICK, MockTransport, TestData
 
+from tests.support.fault_server import wait_until
+
 KEY = "sk-very-secret"
 SCHEMA = freeze({"type": "object", "properties": {"side": {"enum": ["buy", "sell"]}}})
 
@@ -168,8 +170,9 @@ def test_a_server_that_hangs_holds_up_one_read_only(
             _ = trader.prompts
         with pytest.raises(TransportError):
             _ = trader.prompts
-        assert transport.asked == [("trader", "")]
+        wait_until(lambda: transport.asked)
         transport.may.set()
+    assert transport.asked == [("trader", "")]
 
 
 @pytest.mark.parametrize(
