@@ -71,10 +71,10 @@ def site(
 @pytest.fixture
 def client(site: Site) -> Iterator[SwitchyardClient]:
     """A running agent, live before anything happens."""
-    client = SwitchyardClient(site.web.url, token=ADMIN_TOKEN, timings=QUICK, snapshot_path=None)
-    wait_until(lambda: client.status == "LIVE", "the client is live")
-    yield client
-    client.close()
+    settings = {"token": ADMIN_TOKEN, "timings": QUICK, "snapshot_path": None}
+    with SwitchyardClient(site.web.url, **settings) as client:
+        site.web.wait_until(lambda: client.status == "LIVE", "the client is live")
+        yield client
 
 
 def test_redis_and_web_process_killed_in_the_middle_lose_nothing(
