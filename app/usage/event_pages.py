@@ -4,7 +4,7 @@ Counting a million events takes as long as a page may, and leafing to the last o
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -15,7 +15,7 @@ from app.usage.listing import Selection, count_events, read_page
 from app.usage.models import UsageEvent
 from app.usage.periods import Period
 from app.usage.retention import complete_since
-from app.usage.sums import DAILY, EPOCH, Question, read_sums
+from app.usage.sums import DAILY, EPOCH, Group, Question, read_sums, widened
 
 STATUS = "status"
 
@@ -30,9 +30,13 @@ class Place(NamedTuple):
 def list_events(selection: Selection, page: int, page_size: int) -> tuple[list[UsageEvent], int]:
     """One page, newest first, and how many there are in all."""
     skip = (page - 1) * page_size
+    selection = widened(selection)
     if not _is_told_by_sums(selection):
         return read_page(selection, skip, page_size), count_events(selection)
-    by_day = _count_by_day(selection)
+    if selection.sight.is_limited:
+        # Sums of each day of each of ten thousand agents are too many to look at.
+        return read_page(selection, skip, page_size), sum(_count(selection, ()).values())
+    by_day = {day: number for (day,), number in _count(selection, (DAILY,)).items()}
     total = sum(by_day.values())
     if skip >= total:
         return [], total
@@ -52,21 +56,20 @@ def find_place(by_day: Mapping[int, int], skip: int, page_size: int) -> Place:
 
 
 def _is_told_by_sums(selection: Selection) -> bool:
-    """Sums know no owners, and outlive the events."""
+    """Sums outlive the events."""
     since, start = complete_since(), selection.period.start
-    complete = since is None or (start is not None and start >= since)
-    return complete and not selection.sight.is_limited
+    return since is None or (start is not None and start >= since)
 
 
-def _count_by_day(selection: Selection) -> dict[int, int]:
-    """How many there were on each day of UTC."""
+def _count(selection: Selection, group_by: Sequence[str]) -> dict[Group, int]:
+    """How many there were, of each day of UTC or at all."""
     filters = {name: value for name, value in selection.filters.items() if name != STATUS}
-    question = Question((DAILY,), selection=replace(selection, filters=filters))
+    question = Question(group_by, selection=replace(selection, filters=filters))
     found = read_sums(question, ("calls", "errors"))
     wanted = selection.filters.get(STATUS)
     return {
-        day: errors if wanted == ERROR else calls - errors if wanted == OK else calls
-        for (day,), (calls, errors) in found.items()
+        group: errors if wanted == ERROR else calls - errors if wanted == OK else calls
+        for group, (calls, errors) in found.items()
     }
 
 
