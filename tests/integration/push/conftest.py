@@ -1,7 +1,7 @@
 """One web server for many tests: most of what a test with a server costs is the server's start."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import requests
@@ -52,9 +52,19 @@ class Site:
         return int(self.call("PATCH", f"/agents/{agent_id}", {"llm_model": model})["version"])
 
     def listen(self, path: str = "", token: str = ADMIN_TOKEN, **options: Any) -> Listener:
-        listener = Listener(f"{self.web.url}{path}", token, **options)
-        listener.wait_for("welcome")
-        return listener
+        """From now on: what has been saved before is not on its way to this listener any more."""
+        with self.app.app_context(), reading():
+            rev = read_state().rev
+
+        def listener_since() -> Listener | None:
+            listener = Listener(f"{self.web.url}{path}", token, **options)
+            if listener.wait_for("welcome")[0]["rev"] == rev:
+                return listener
+            listener.close()
+            return None
+
+        listener: Any = wait_until(listener_since, f"the server has come to rev {rev}")
+        return cast(Listener, listener)
 
 
 @pytest.fixture(scope="package", params=BACKENDS)
@@ -90,9 +100,7 @@ def site(server: Site) -> Iterator[Site]:
                 db.session.delete(row)
             flush()
         commit()
-        with reading():
-            rev = read_state().rev
-    wait_until(lambda: _hears_from(server) == rev, "the server has come as far")
+    server.listen().close()
     said = len(server.web.output())
     yield server
     assert CANARY not in server.web.output()
@@ -103,8 +111,3 @@ def _is_seeded(model: Any) -> sa.ColumnElement[bool]:
     if model is Agent:
         return Agent.agent_id == "default"
     return Provider.name == "ollama" if model is Provider else sa.false()
-
-
-def _hears_from(server: Site) -> int:
-    with server.listen() as listener:
-        return int(listener.of("welcome")[0]["rev"])
