@@ -9,6 +9,7 @@ from itertools import combinations
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import flask_migrate
 import pytest
 import sqlalchemy as sa
 from flask import Flask
@@ -194,6 +195,16 @@ def sums_anew() -> tuple[int, int]:
     spring = rebuild(Period(SPRING, SPRING + timedelta(days=14)))
     now = rebuild(Period(TODAY - timedelta(days=2)))
     return spring.calls + now.calls, spring.differences + now.differences
+
+
+def test_a_database_of_before_the_wider_sums_is_given_them(world: list[dict[str, Any]]) -> None:
+    before = rollups()
+    db.session.remove()
+    flask_migrate.downgrade(revision="0010")
+    assert {width for _series, width, *_ in rollups()} < set(WIDTHS)
+    db.session.remove()
+    flask_migrate.upgrade()
+    assert rollups() == before
 
 
 def test_only_some_days_are_made_anew(world: list[dict[str, Any]]) -> None:
