@@ -1,7 +1,9 @@
 """One worker and its Redis for many tests: most of what a test with a worker costs is its start."""
 
 import itertools
+import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from app.providers.services import create_provider
 from tests.conftest import BACKENDS, close_app, make_app
 from tests.support.databases import shared_database
 from tests.support.loopback_provider import LoopbackProvider
-from tests.support.processes import running
+from tests.support.processes import running, wait_until
 from tests.support.servers import CeleryWorker, RedisServer, redis_server, server_env
 
 KEY = "canary-5b0e-not-shaped-like-any-key"
@@ -94,6 +96,36 @@ def context(site: Site) -> Iterator[None]:
 def endpoint() -> Iterator[LoopbackProvider]:
     with LoopbackProvider(key=KEY) as endpoint:
         yield endpoint
+
+
+@contextmanager
+def nobody_else_writes() -> Iterator[None]:
+    """Hold SQLite's one lock: whatever job writes waits for it."""
+    with db.engine.begin():
+        yield
+
+
+@contextmanager
+def taking_nothing(site: Site) -> Iterator[None]:
+    """The worker stands still: what is queued stays in Redis. On SQLite."""
+    try:
+        with nobody_else_writes():  # or it would keep the lock for as long
+            site.worker.send(signal.SIGSTOP)
+            wait_until(lambda: stands_still(site.worker.pid), "it stands still")
+        with site.redis.client() as client:
+            wait_until(lambda: not client.info("clients")["blocked_clients"], "it asks no more")
+        yield
+    finally:
+        site.worker.send(signal.SIGCONT)
+
+
+def stands_still(pid: int) -> bool:
+    """Whether all threads of the process do."""
+    try:
+        states = [stat.read_text() for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except (FileNotFoundError, ProcessLookupError):  # a thread has just ended
+        return False
+    return all(state.rpartition(")")[2].split()[0] == "T" for state in states)
 
 
 Save = Callable[[], int]

@@ -2,10 +2,7 @@
 
 import base64
 import json
-import signal
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,7 +17,15 @@ from app.health import services
 from app.health.models import ProviderCheck
 from app.providers.models import Provider, ValidationStatus
 from app.providers.services import update_provider
-from tests.integration.worker.conftest import KEY, QUEUE, Save, Site, on_postgresql, on_sqlite
+from tests.integration.worker.conftest import (
+    KEY,
+    QUEUE,
+    Save,
+    Site,
+    on_postgresql,
+    on_sqlite,
+    taking_nothing,
+)
 from tests.support.loopback_provider import LoopbackProvider
 from tests.support.processes import running, wait_until
 
@@ -116,18 +121,6 @@ def test_the_seed_runs_as_a_job(site: Site) -> None:
     with Celery(broker=broker_url(site.redis.url)) as sender:
         sender.send_task("transfer.seed", ignore_result=True)
         site.worker.wait_until(lambda: default_agents() == ["default"], "the default agent")
-
-
-@contextmanager
-def taking_nothing(site: Site) -> Iterator[None]:
-    """The worker stands still: what is queued stays in Redis."""
-    site.worker.send(signal.SIGSTOP)
-    try:
-        with site.redis.client() as client:
-            wait_until(lambda: not client.info("clients")["blocked_clients"], "it asks no more")
-        yield
-    finally:
-        site.worker.send(signal.SIGCONT)
 
 
 def add_providers(base_url: str) -> None:

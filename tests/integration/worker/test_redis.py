@@ -2,18 +2,21 @@
 
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from celery import Celery
 
 from app.core import heartbeat
-from app.core.db import db
 from app.core.redis import broker_url, connect
 from app.providers.models import ValidationStatus
-from tests.integration.worker.conftest import QUEUE, Save, Site, on_sqlite
-from tests.integration.worker.test_checks import taking_nothing
+from tests.integration.worker.conftest import (
+    QUEUE,
+    Save,
+    Site,
+    nobody_else_writes,
+    on_sqlite,
+    taking_nothing,
+)
 from tests.support.loopback_provider import LoopbackProvider
 from tests.support.processes import wait_until
 
@@ -82,10 +85,3 @@ def test_a_worker_shows_that_it_lives(site: Site) -> None:
         wait_until(lambda: heartbeat.is_alive(client), "the heartbeat is back")
         [name] = client.scan_iter(match=heartbeat.PREFIX + "*")
         assert 0 < client.ttl(name) <= heartbeat.TTL
-
-
-@contextmanager
-def nobody_else_writes() -> Iterator[None]:
-    """Hold SQLite's one lock: whatever job writes waits for it."""
-    with db.engine.begin():
-        yield
