@@ -48,7 +48,7 @@ class Admin:
 
     def __call__(self, method: str, path: str, **body: Any) -> Any:
         url = f"{self._url}/api{path}"
-        answer = self._session.request(method, url, json=body or None, timeout=10)
+        answer = self._session.request(method, url, json=body or None, timeout=60)
         assert answer.ok, answer.text
         return answer.json()
 
@@ -66,7 +66,7 @@ def admin(web: WebServer) -> Iterator[Admin]:
 
 @pytest.fixture
 def client(web: WebServer, admin: Admin, make_client: ClientFactory) -> SwitchyardClient:
-    timings = replace(FAST, welcome=3)  # for the test that kills the server
+    timings = replace(FAST, welcome=10)  # for the test that kills the server
     client = make_client(url=web.url, token=os.environ["ADMIN_TOKEN"], timings=timings)
     wait_until(lambda: client.status == "LIVE")
     return client
@@ -144,7 +144,7 @@ def test_a_killed_server_costs_nothing_but_time(
     wait_until(lambda: client.status == "STALE")
     assert client.get_agent_config("trader").model == "before"
     assert key_of(client) == "sk-first-0123456789"
-    web.wait_for_exit(30)
+    web.wait_for_exit(60)
     web.start()
     admin("PATCH", "/agents/trader", llm_model="after")
     wait_until(lambda: client.get_agent_config("trader").model == "after")
