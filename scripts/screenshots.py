@@ -52,7 +52,8 @@ def main() -> int:
             page = context.new_page()
             sign_in(page)
             for name in sorted(wanted):
-                page.goto(PAGES[name].format(**ids))
+                # Some parts of a page are asked for by its scripts.
+                page.goto(PAGES[name].format(**ids), wait_until="networkidle")
                 photograph(page, FOLDER / f"{name}-{theme}.png")
             context.close()
         browser.close()
