@@ -81,7 +81,8 @@ def postgres() -> Iterator[PostgresServer]:
     # Its databases are too short-lived to be worth a vacuum, or a log that brings them back.
     tuning = ("autovacuum = off", "full_page_writes = off", "wal_level = minimal")
     limits = ("max_wal_senders = 0", "max_wal_size = 256MB")
-    with postgres_server(*tuning, *limits) as server:
+    with postgres_server(*tuning, *limits) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.core.db.IDLE_SECONDS", 300)  # a busy machine freezes whom it likes
         yield server
 
 
