@@ -22,7 +22,7 @@ demo: install ## Play the main story against a loopback provider, step by step, 
 
 test: check ## Lint, type-check and run every test (real servers, real browser)
 	@$(PYTHON3) scripts/install.py browser
-	@$(PYTHON) -m pytest --numprocesses $$(($$(nproc) + 1)) # half of the time they wait for a process
+	@$(PYTHON) -m pytest --dist loadgroup --numprocesses $$(($$(nproc) + 1)) # half of the time they wait for a process
 
 check: install-dev ## Lint and type-check only
 	@$(PYTHON) -m ruff check .

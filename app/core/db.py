@@ -30,7 +30,7 @@ READING = "switchyard_reading"
 BUSY_SECONDS = 5
 """How long a writer waits for another one."""
 IDLE_SECONDS = 10
-"""How long PostgreSQL lets a process sleep over an open transaction: a frozen one holds its locks."""
+"""How long PostgreSQL lets a process sleep over its transaction: a frozen one keeps its locks."""
 CLASHES = (IntegrityError, StaleDataError, ObjectDeletedError, NoResultFound)
 """What two writers of the same rows can do to each other."""
 
@@ -273,7 +273,8 @@ def _engine_options(url: str) -> dict[str, Any]:
     options: dict[str, Any] = {"hide_parameters": True, "pool_size": 20, "max_overflow": 80}
     if url.startswith("sqlite"):
         return options | {"connect_args": {"timeout": BUSY_SECONDS}}
-    settings = f"-c lock_timeout={BUSY_SECONDS}s -c idle_in_transaction_session_timeout={IDLE_SECONDS}s"
+    limits = {"lock_timeout": BUSY_SECONDS, "idle_in_transaction_session_timeout": IDLE_SECONDS}
+    settings = " ".join(f"-c {name}={seconds}s" for name, seconds in limits.items())
     keepalives = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5}
     return options | {
         "pool_pre_ping": True,
