@@ -70,7 +70,7 @@ class Stack:
         return self.web.url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack() -> Iterator[Stack]:
     """Web and worker on a fresh SQLite file, a provider that takes one key.
 
@@ -100,9 +100,9 @@ def stack() -> Iterator[Stack]:
             yield Stack(web, provider)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """One Chromium for the session."""
+    """One Chromium for the folder: while it is there, nobody else can run a loop of asyncio."""
     assert Path(CHROMIUM).exists(), "run `make test`, which installs Chromium where apt is at hand"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
@@ -131,7 +131,7 @@ def admin(
     admin_context.add_cookies(session_cookie["cookies"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def admin_context(
     browser: Browser, stack: Stack, session_cookie: StorageState
 ) -> Iterator[BrowserContext]:
@@ -141,7 +141,7 @@ def admin_context(
     context.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def session_cookie(browser: Browser, stack: Stack) -> StorageState:
     """Signing in takes a second of hashing: once is enough."""
     with guarded_page(browser, stack) as page:

@@ -32,7 +32,7 @@ IN_THE_MENU = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ids(stack: Stack) -> Mapping[str, int]:
     """Something on every page."""
     showcase = Showcase(stack.url, ADMIN_TOKEN)

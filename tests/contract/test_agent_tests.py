@@ -346,7 +346,7 @@ def test_the_time_for_all_calls_together_is_bounded(
     run(test_id)
 
     first, second = read(api, test_id)["steps"]
-    assert re.match(r"No complete answer within [0-2]\.", first["error"])
+    assert re.match(r"No complete answer within ([0-2]\.\d+|3) s", first["error"])
     assert second["error"] == agent_tests.NO_TIME
     assert len(endpoint.requests) == 1
 

@@ -90,6 +90,8 @@ def test_a_worker_killed_in_the_middle_of_a_delivery_and_of_a_test(
 @on_sqlite
 def test_a_stopped_worker_takes_its_sign_of_life_back(site: Site) -> None:
     with connect(site.redis.url) as client:
+        client.flushall()  # those of workers that were killed stay until they run out
+        site.worker.wait_until(lambda: heartbeat.is_alive(client), "a sign of life")
         site.worker.stop()
         assert site.worker.popen.returncode == 0
         assert not heartbeat.is_alive(client)
