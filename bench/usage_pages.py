@@ -8,6 +8,7 @@ stretch. Exit code 1 above the figure.
 """
 
 import gc
+import math
 import statistics
 import sys
 import time
@@ -56,7 +57,7 @@ def measure(app: Flask, backend: str, only: str = "") -> list[str]:
 def _holds(backend: str, name: str, call: Callable[[], tuple[float, float]]) -> bool:
     call()  # the first one fills caches that live as long as the process
     times, cpu = zip(*(call() for _ in range(CALLS)), strict=True)
-    p95 = sorted(times)[int(CALLS * 0.95)]
+    p95 = sorted(times)[math.ceil(CALLS * 0.95) - 1]
     print(
         f"{backend}: {name:36} p50 {statistics.median(times):6.1f} ms, p95 {p95:6.1f} ms"
         f" ({p95 / MILLISECONDS:.2f} of {MILLISECONDS:g}), CPU {statistics.median(cpu):5.1f} ms"

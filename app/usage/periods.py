@@ -4,7 +4,7 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from app.core.errors import Invalid
@@ -82,14 +82,15 @@ def _read(name: str, text: str, zone: ZoneInfo, *, days: int) -> datetime:
         raise Invalid.field(name, message) from None
 
 
-def _shifts(zone: ZoneInfo, start: int, end: int) -> list[tuple[int, int]]:
+@lru_cache(maxsize=256)  # ten milliseconds for a few years; a page asks some times for the same
+def _shifts(zone: ZoneInfo, start: int, end: int) -> tuple[tuple[int, int], ...]:
     shifts = [(start, _offset(zone, start))]
     for day in range(start, end, DAY):
         after = min(day + DAY, end)
         if _offset(zone, after) != shifts[-1][1]:
             turn = _turn(zone, day, after)
             shifts.append((turn, _offset(zone, turn)))
-    return shifts
+    return tuple(shifts)
 
 
 def _turn(zone: ZoneInfo, before: int, after: int) -> int:

@@ -80,12 +80,14 @@ def _rows(
     question: Question, groups: Sequence[Group], amounts: Sums, latencies: Sums
 ) -> list[dict[str, Any]]:
     fields = [GROUPS.get(name, DAILY) for name in question.group_by]
-    names = (*fields, *SHOWN)
-    return [
-        dict(zip(names, (*map(_name, fields, group), *show_values(amounts[group])), strict=True))
-        | {"latency_ms": _latency(latencies.get(group))}
-        for group in groups
-    ]
+    names = (*fields, *SHOWN, "latency_ms")
+
+    def row(group: Group) -> dict[str, Any]:
+        latency = _latency(latencies.get(group))
+        values = *map(_name, fields, group), *show_values(amounts[group]), latency
+        return dict(zip(names, values, strict=True))
+
+    return [row(group) for group in groups]
 
 
 def _frame(question: Question, total: Values, latencies: Sums | None) -> dict[str, Any]:
