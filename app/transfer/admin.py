@@ -44,7 +44,8 @@ class TransferView(Gate, BaseView):
             text, is_json = _read_upload()
             return self._page(text=text, is_json=is_json, report=_run(text, is_json, dry_run=True))
         except SwitchyardError as error:
-            return self._page(faults=_faults(error), pasted=request.form.get("document", ""))
+            # Not with what was pasted: it may have been refused for a key that is in it.
+            return self._page(faults=_faults(error))
 
     @expose("/apply/", methods=("POST",))
     def apply_view(self) -> ResponseReturnValue:

@@ -253,6 +253,15 @@ def test_a_document_that_is_refused_says_where(app: Flask, console: Console) -> 
             assert read_state().rev == rev
 
 
+def test_a_key_in_a_refused_document_is_not_shown_again(console: Console) -> None:
+    key = "canary-71d3-not-shaped-like-any-key"
+    document = f"format_version: 1\nproviders:\n- {{name: p, type: openai, api_key: {key}}}\n"
+    page = console.post("/admin/import_export/preview/", document=document).text
+    assert "Nothing is imported" in page
+    assert "api_key" in page
+    assert key not in page
+
+
 def test_a_document_of_many_mebibytes_is_taken_here_and_nowhere_else(console: Console) -> None:
     filler = "# " + "x" * 2**21 + "\n"
     page = console.post("/admin/import_export/preview/", document=filler + DOCUMENT)
