@@ -100,6 +100,13 @@ def stack() -> Iterator[Stack]:
             yield Stack(web, provider)
 
 
+@pytest.fixture(autouse=True)
+def well_again(stack: Stack) -> Iterator[None]:
+    """A provider that a test made fail is in good health for the next one, whichever that is."""
+    yield
+    stack.provider.answer_ok()
+
+
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """One Chromium for the folder: while it is there, nobody else can run a loop of asyncio."""

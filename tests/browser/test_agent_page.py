@@ -22,7 +22,6 @@ def api(stack: Stack) -> Showcase:
 @pytest.fixture
 def agent(api: Showcase, stack: Stack) -> dict[str, Any]:
     """An agent on a provider that answers, and on one with a wrong key behind it."""
-    stack.provider.answer_ok()
     number = next(_numbers)
     ids = []
     for name, key in (("right", PROVIDER_KEY), ("wrong", "sk-wrong")):

@@ -14,7 +14,6 @@ _numbers = itertools.count(1)
 @pytest.fixture
 def provider(admin: Page, stack: Stack) -> str:
     """The name of a provider registered in the browser, with the page on the list."""
-    stack.provider.answer_ok()
     name = f"loop-{next(_numbers)}"
     register(admin, name, stack.provider.openai_url, PROVIDER_KEY)
     expect(badge(admin, name)).to_be_visible()

@@ -19,7 +19,6 @@ MANY_TABS = 80
 @pytest.fixture
 def api(stack: Stack) -> Showcase:
     """Somebody else, who changes things meanwhile."""
-    stack.provider.answer_ok()
     return Showcase(stack.url, ADMIN_TOKEN)
 
 

@@ -77,7 +77,7 @@ def stack(
     )
     with (
         web_server(env, tmp_path / "web.log") as web,
-        celery_worker(env, tmp_path / "worker.log", beat=True) as worker,
+        celery_worker(env, tmp_path / "worker.log") as worker,
     ):
         yield Stack(web, worker)
 

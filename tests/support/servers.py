@@ -208,13 +208,11 @@ def web_server(
 
 
 class CeleryWorker(ManagedProcess):
-    """A Celery worker on the threads pool, as the embedded stack runs it."""
+    """A Celery worker on the threads pool with the schedule, as the embedded stack runs it."""
 
-    def __init__(self, log: Path, env: Mapping[str, str], beat: bool = False) -> None:
-        argv = [PYTHON, "-m", "celery", "-A", "worker", "worker"]
+    def __init__(self, log: Path, env: Mapping[str, str]) -> None:
+        argv = [PYTHON, "-m", "celery", "-A", "worker", "worker", "--with-beat"]
         argv += ["--pool", "threads", "--concurrency", "8", "--without-mingle", "--without-gossip"]
-        if beat:
-            argv += ["--with-beat"]
         super().__init__(argv, log, env)
 
     def start(self) -> None:
@@ -224,7 +222,7 @@ class CeleryWorker(ManagedProcess):
 
 
 @contextmanager
-def celery_worker(env: Mapping[str, str], log: Path, beat: bool = False) -> Iterator[CeleryWorker]:
-    """A worker that has reported for work; with `beat`, the schedule runs as well."""
-    with running(CeleryWorker(log, env, beat)) as worker:
+def celery_worker(env: Mapping[str, str], log: Path) -> Iterator[CeleryWorker]:
+    """A worker that has reported for work."""
+    with running(CeleryWorker(log, env)) as worker:
         yield worker

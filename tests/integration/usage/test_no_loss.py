@@ -72,7 +72,7 @@ def test_kill_9_of_web_worker_and_client(
 ) -> None:
     with (
         web_server(env, tmp_path / "web.log") as web,
-        celery_worker(env, tmp_path / "worker.log", beat=True) as worker,
+        celery_worker(env, tmp_path / "worker.log") as worker,
     ):
         argv = [PYTHON, "-c", CLIENT, web.url, ADMIN_TOKEN, str(tmp_path / "snapshot"), str(number)]
         with running(ManagedProcess(argv, tmp_path / "client.log", env)) as client:

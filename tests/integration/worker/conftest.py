@@ -40,7 +40,7 @@ class Site:
 
     def another_worker(self, log: Path) -> CeleryWorker:
         """One more, not started yet."""
-        return CeleryWorker(log, self.worker.env, beat=True)
+        return CeleryWorker(log, self.worker.env)
 
     def status(self, provider_id: int) -> ValidationStatus | None:
         """Where the provider stands now."""
@@ -79,7 +79,7 @@ def site(
             OUTBOUND_ALLOW="127.0.0.1:*",
             LOG_LEVEL="DEBUG",
         )
-        with running(CeleryWorker(folder / "worker.log", env, beat=True)) as worker:
+        with running(CeleryWorker(folder / "worker.log", env)) as worker:
             yield Site(app, redis, worker)
         close_app(app)
 
