@@ -17,7 +17,8 @@ class PeopleSessions(SecureCookieSessionInterface):
         return super().open_session(app, request)
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        if session or session.modified:
+        if not (session or session.modified):
+            if session.accessed:
+                response.headers.add("Vary", "Cookie")
+        elif session.modified or not response.cache_control.public:  # that is the same for all
             super().save_session(app, session, response)
-        elif session.accessed:
-            response.headers.add("Vary", "Cookie")

@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from flask import Blueprint, Flask
+from flask import Flask
 from flask_admin import Admin, AdminIndexView
 from flask_admin.theme import Bootstrap4Theme
 
-blueprint = Blueprint(
+from app.admin.assets import Assets
+
+blueprint = Assets(
     "console",
     __name__,
     template_folder="templates",
