@@ -6,6 +6,7 @@ from flask import request
 from flask_admin.model.template import macro
 from wtforms import BooleanField, SelectField
 from wtforms.fields.choices import SelectChoice
+from wtforms.validators import ValidationError
 
 from app.admin.base import ResourceView
 from app.admin.fields import (
@@ -21,9 +22,10 @@ from app.providers import services
 from app.providers.adapters import find_adapter
 from app.providers.models import Capability, Provider, ValidationStatus
 from app.providers.schemas import LONGEST_INTERVAL, ProviderIn, ProviderPatch
+from app.providers.services import CHECK_MODEL
 
 STATES = [status.value for status in ValidationStatus]
-ENTERED = ("name", "type", "check_interval", "check_call", "options", "is_active")
+ENTERED = ("name", "type", "check_interval", "check_call", "is_active")
 SHOWN_STEPS = 100
 SHOWN = 40
 
@@ -37,15 +39,32 @@ class ProviderForm(ResourceForm):
     api_key = KeyField("API key")
     clear_api_key = BooleanField("Clear the stored key")
     check_interval = WholeField("Seconds between checks", low=0, high=LONGEST_INTERVAL)
-    check_call = BooleanField("A check also makes one call of one token")
+    check_call = BooleanField("A check also makes one call of a token or so")
+    check_model = LineField(
+        "Model that a check calls", render_kw={"list": "known-models", "spellcheck": "false"}
+    )
     options = JsonField("Options", render_kw={"rows": 4, "spellcheck": "false"})
     is_active = BooleanField("Active", default=True)
 
     capability = Capability.LLM
     """What the edited row is; speech providers have types of their own."""
 
+    def __init__(self, formdata: Any = None, obj: Provider | None = None, **kwargs: Any) -> None:
+        super().__init__(formdata, obj=obj, **kwargs)
+        if obj is not None and isinstance(obj.options.get(CHECK_MODEL), str):
+            # Stored among the options, asked for by itself.
+            self.options.data = dict(obj.options)
+            self.check_model.data = self.options.data.pop(CHECK_MODEL)
+
+    def validate_check_model(self, field: Any) -> None:
+        """A call costs something, so the model is not guessed; the options may name it too."""
+        if self.check_call.data and not field.data and CHECK_MODEL not in (self.options.data or {}):
+            raise ValidationError("Name the model that is to be called.")
+
     def payload(self) -> dict[str, Any]:
         fields = {name: self[name].data for name in ENTERED}
+        named = {CHECK_MODEL: self.check_model.data} if self.check_model.data else {}
+        fields["options"] = {**self.options.data, **named}
         # An empty base URL means the type's usual one.
         base_url = self.base_url.data or usual_base_url(self.type.data, self.capability)
         return fields | ({"base_url": base_url} if base_url else {}) | key_payload(self)

@@ -101,7 +101,7 @@ def agent(stored: Stored, provider: str) -> str:
 def test_forms_hold_exactly_these_fields(app: Flask) -> None:
     expected: dict[type, str] = {
         ProviderForm: "version name type base_url api_key clear_api_key check_interval check_call"
-        " options is_active",
+        " check_model options is_active",
         AgentForm: "version name agent_id description owner_id is_active llm_configs"
         " system_prompt user_prompt metadata_",
         StepForm: "id provider_id model_name temperature top_p max_tokens timeout endpoint api_key"

@@ -20,7 +20,7 @@ from app.core.errors import NotFound
 from app.core.redis import connect
 from app.health.models import ProviderCheck
 from app.providers import services as providers
-from app.providers.models import ValidationStatus
+from app.providers.models import Provider, ValidationStatus
 from app.push import clients
 from app.push.clients import Sighting
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ADMIN_TOKEN
@@ -314,15 +314,28 @@ def test_providers_are_listed_by_state(app: Flask, console: Console) -> None:
 
 def test_a_provider_s_checks_are_set_in_its_form(app: Flask, console: Console) -> None:
     with app.app_context():
-        path = f"/admin/provider/edit/?id={providers.create_provider(OPENAI).id}"
+        provider_id = providers.create_provider(OPENAI).id
+    path = f"/admin/provider/edit/?id={provider_id}"
     page = unescape(console.save(path, check_interval="5").text)
     assert "0, or from 10 to 86400." in page
     page = unescape(console.save(path, check_call="y").text)
-    assert "Name the model to call in options.check_model." in page
-    console.save(path, check_interval="60", check_call="y", options='{"check_model": "m"}')
+    assert "Name the model that is to be called." in page
+    console.save(path, check_interval="60", check_call="y", options='{"a": 1, "check_model": "m"}')
     details = console.get(path.replace("edit", "details")).text
-    assert "every 60 s, with one call of one token" in details
-    console.save(path, check_interval="0", check_call=None)
+    assert "every 60 s, with one call of a token or so" in details
+    # Stored among the options, asked for by itself.
+    fields = console.form(path)
+    assert (fields["check_model"], "check_model" in fields["options"]) == ("m", False)
+    console.save(path, check_model="n", check_interval="0")
+    with app.app_context():
+        row = db.session.get_one(Provider, provider_id)
+        assert (row.options, row.check_call) == ({"a": 1, "check_model": "n"}, True)
+        row.models = ["listed"]
+        commit()
+    assert '<option value="listed">' in console.get(path).text
+    console.save(path, check_call=None, check_model="")
+    with app.app_context():
+        assert db.session.get_one(Provider, provider_id).options == {"a": 1}
     assert "when it is saved or somebody asks" in console.get(path.replace("edit", "details")).text
 
 
