@@ -31,7 +31,9 @@ def stop(data_dir: Path) -> str:
     lock = DataFolderLock(data_dir)
     stopped = not lock.try_acquire()
     record = lock.record()
-    if stopped and record is not None:
+    if stopped:
+        if record is None:
+            raise StartError(f"A stack is just starting or ending on {data_dir}: try again.")
         _stop_supervisor(lock, record)
     ended = end_leftovers(record.run) if record else 0
     lock.write(None)
