@@ -1,5 +1,6 @@
 """Admin: the agents' pages with what looks across domains: an agent's own page, a copy of it."""
 
+from itertools import chain
 from typing import Any
 
 from flask import flash, g, redirect, request
@@ -16,6 +17,7 @@ from app.core.errors import NotFound
 from app.core.rest import Schema, Text, paged
 from app.pages import agent_cost, agent_page
 from app.pages.clone import clone_agent
+from app.transfer.history_names import find_names
 from app.transfer.restore import restore
 
 
@@ -113,6 +115,7 @@ def _page_of(agent: Agent) -> dict[str, Any]:
     page: dict[str, Any] = {
         "effective": agent_page.find_effective(agent),
         "history": history,
+        "names": find_names(chain.from_iterable(history), people=may(Permission.INSPECT)),
         "cost": agent_cost.find_cost(agent.agent_id),
         "test": test,
         "test_failed": test is not None and not agent_page.has_passed(test),

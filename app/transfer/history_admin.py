@@ -11,6 +11,7 @@ from app.admin.gate import may
 from app.changes.admin import HistoryView
 from app.changes.models import Operation
 from app.transfer.history import visible_history
+from app.transfer.history_names import find_names
 from app.transfer.restore import can_restore, restore, rev_before
 
 
@@ -47,5 +48,6 @@ class RestorableHistoryView(HistoryView):
         return redirect(self._return_url())
 
     def render(self, template: str, **kwargs: Any) -> str:
-        """A change of what no restorer knows has no button."""
+        """A change of what no restorer knows has no button; what it points at has a name."""
+        kwargs["names"] = find_names(kwargs.get("data", ()), people=may(Permission.INSPECT))
         return super().render(template, can_restore=can_restore, **kwargs)
