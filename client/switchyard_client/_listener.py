@@ -102,6 +102,7 @@ class Listener:
 
     def abandon(self) -> None:
         """In a forked child, where the thread does not exist: close the inherited descriptors."""
+        self._stopping = True  # gevent's threads do exist there
         if self._stream is not None:
             self._stream.abandon()
         for bell in self._bells or ():
@@ -117,14 +118,18 @@ class Listener:
             try:
                 self._turn()
             except Exception:  # a fault in one message must not end the news for good
-                logger.exception("the listener failed and starts over")
-                self._disconnect()
-                self._feed(StreamEnded(NETWORK_FAILURE))
-                self._feed(SyncFailed(NETWORK_FAILURE))
+                if not self._stopping:
+                    self._start_over()
         self._disconnect()
         self._selector.close()
         for bell in self._bells or ():
             bell.close()
+
+    def _start_over(self) -> None:
+        logger.exception("the listener failed and starts over")
+        self._disconnect()
+        self._feed(StreamEnded(NETWORK_FAILURE))
+        self._feed(SyncFailed(NETWORK_FAILURE))
 
     def _turn(self) -> None:
         self._wait()

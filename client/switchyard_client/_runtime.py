@@ -171,6 +171,8 @@ class Runtime:
 
     def abandon(self) -> None:
         """In a forked child: close inherited descriptors, touch nothing else of the parent's."""
+        self._worker.abandon()
+        self.dispatcher.abandon()
         self._listener.abandon()
         self._transport.abandon()
 

@@ -161,6 +161,7 @@ class HttpTransport:
         self._session.close()
 
     def abandon(self) -> None:
+        self._interrupted = True
         self._adapter.abandon()
         if self._dialing is not None and self._dialing.sock is not None:
             abandon_socket(self._dialing.sock)

@@ -70,16 +70,18 @@ class UsageReporter:
             if not self._events and not self._failures:
                 self._next_send = time.monotonic() + self._timings.usage_delay
             self._events.append(event)
-            self._start()
+            starting = self._new_thread()
             if len(self._events) in (1, MAX_BATCH):  # in between the thread knows when to wake
                 self._changed.notify_all()
+        self._start(starting)
 
     def open(self) -> None:
         """Go on after `close`, and with what an earlier process left on disk."""
         with self._changed:
             self._closed = False
-            if self._events or (self._spool is not None and self._spool.is_needed()):
-                self._start()
+            needed = bool(self._events) or (self._spool is not None and self._spool.is_needed())
+            starting = self._new_thread() if needed else None
+        self._start(starting)
 
     def flush(self, timeout: float) -> bool:
         """Send what waits now. True once all is acknowledged; False when it cannot be for now."""
@@ -137,15 +139,21 @@ class UsageReporter:
 
     # The thread
 
-    def _start(self) -> None:
+    def _new_thread(self) -> threading.Thread | None:
+        """The thread that is to be started now, outside of the lock; None where none is."""
         if self._thread is not None or self._closed:
+            return None
+        self._thread = threading.Thread(target=self._run, name="switchyard-usage", daemon=True)
+        return self._thread
+
+    def _start(self, thread: threading.Thread | None) -> None:
+        if thread is None:
             return
-        thread = threading.Thread(target=self._run, name="switchyard-usage", daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # the interpreter is ending: the disk is what is left
+        except RuntimeError:  # the interpreter is ending, or has too many: the disk is what is left
+            self._thread = None
             return
-        self._thread = thread
         _flush_before_a_child_process_ends()
 
     def _run(self) -> None:

@@ -3,10 +3,10 @@
 import heapq
 import itertools
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable
-from queue import SimpleQueue
 
 from ._models import AgentConfig
 
@@ -47,6 +47,10 @@ class Worker:
             self._changed.notify()
         return self._thread
 
+    def abandon(self) -> None:
+        """In a forked child, where gevent's threads go on: the jobs are the parent's."""
+        self._stopped = True  # without the lock: a thread that is not here may hold it
+
     def _run(self) -> None:
         while (job := self._next()) is not None:
             try:
@@ -70,7 +74,8 @@ class Dispatcher:
     def __init__(self, callbacks: Callable[[], tuple[Callback, ...]], name: str) -> None:
         self._callbacks = callbacks
         self._name = name
-        self._queue: SimpleQueue[tuple[str, AgentConfig] | None] = SimpleQueue()
+        # By its module: a program may have become gevent's since this one was imported.
+        self._queue: queue.SimpleQueue[tuple[str, AgentConfig] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def put(self, changes: list[tuple[str, AgentConfig]]) -> None:
@@ -88,6 +93,10 @@ class Dispatcher:
         self._callbacks = tuple  # what is still queued reaches nobody
         self._queue.put(None)
         return self._thread
+
+    def abandon(self) -> None:
+        """In a forked child, where gevent's threads go on: the news are the parent's."""
+        self._callbacks = tuple
 
     def _run(self) -> None:
         while (change := self._queue.get()) is not None:

@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -227,3 +229,43 @@ def test_a_closed_client_stays_closed_in_a_child(server: FaultServer) -> None:
         return [client.get_agent_config("trader").model, client.status, client_threads()]
 
     assert in_child(work) == ["gpt-4.1", "CLOSED", []]
+
+
+PRELOADED = """
+import os, sys
+from gevent import monkey
+if sys.argv[2] == "before":
+    monkey.patch_all()
+from switchyard_client import SwitchyardClient
+
+client = SwitchyardClient(sys.argv[1], token="token-1")
+heard = []
+client.on_config_change(lambda agent_id, config: heard.append(config.model))
+assert client.wait_ready(60)
+if child := os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+monkey.patch_all()
+import gevent
+with gevent.Timeout(60):
+    assert client.get_agent_config("trader").model == "gpt-4.1"
+    while heard != ["gpt-5"]:
+        gevent.sleep(0.01)
+    gevent.joinall([gevent.spawn(client.report_usage, "trader") for _ in range(3)])
+    assert client.flush_usage(60)
+    client.close()
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("patched", ["before", "after"])
+def test_gevent_workers_of_a_preloaded_program(server: FaultServer, patched: str) -> None:
+    """gevent's threads outlive a fork, and gunicorn patches a worker after it has forked."""
+    server.put(agent("trader"))
+    command = [sys.executable, "-W", "ignore", "-c", PRELOADED, server.url, patched]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as program:
+        wait_until(lambda: len(server.sockets) == 2 and server.sockets[1].hellos())
+        server.put(agent("trader", "gpt-5"))
+        _, said = program.communicate(timeout=120)
+    assert program.returncode == 0, said
+    assert "starts over" not in said
+    assert len(server.usage) == 3
