@@ -16,18 +16,19 @@ _numbers = itertools.count(1)
 
 
 class Desk:
-    """An agent of one test, and what it reports."""
+    """An agent of one test, and what it reports of a provider that only it uses."""
 
-    def __init__(self, api: Showcase, slug: str) -> None:
+    def __init__(self, api: Showcase, slug: str, provider: str) -> None:
         self.api = api
         self.slug = slug
+        self.provider = provider
 
     def report(self, **values: Any) -> None:
         """One call, which costs 0.0028 by the catalogue unless it says otherwise."""
         event = {
             "event_id": str(uuid4()),
             "agent_id": self.slug,
-            "provider": "openai",
+            "provider": self.provider,
             "model": "gpt-4.1",
             "input_tokens": 1000,
             "output_tokens": 100,
@@ -39,11 +40,13 @@ class Desk:
 
 @pytest.fixture
 def desk(stack: Stack) -> Desk:
-    """A fresh agent."""
+    """A fresh agent, and a provider that nobody has set a price for."""
     api = Showcase(stack.url, ADMIN_TOKEN)
     slug = f"cost-desk-{next(_numbers)}"
     api.call("POST", "/agents", {"agent_id": slug, "name": slug})
-    return Desk(api, slug)
+    provider = {"name": f"{slug}-openai", "type": "openai", "base_url": stack.provider.openai_url}
+    api.call("POST", "/providers", provider)
+    return Desk(api, slug, provider["name"])
 
 
 def test_costs_follow_and_a_sum_leads_to_its_calls(
@@ -103,7 +106,8 @@ def test_what_has_no_price_gets_one(admin: Page, desk: Desk) -> None:
     )
     wrong.fill("2")
     admin.get_by_role("button", name="Save").click()
-    expect(admin.get_by_role("status")).to_contain_text(f"Price openai {model} is created.")
+    told = admin.get_by_role("status")
+    expect(told).to_contain_text(f"Price {desk.provider} {model} is created.")
     desk.report(model=model)
     expect(admin.locator("#total-cost")).to_have_text("0.0028")
 
