@@ -8,6 +8,7 @@ ping cost more than the read itself, and a read can simply be tried again.
 
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from app.core.db import BUSY_SECONDS, db
 from app.core.errors import Unavailable
+from app.core.shared_read import SharedRead, Stuck
 
 KEPT = 8
 _EXTENSION = "switchyard_read_now"
@@ -37,6 +39,7 @@ class Reader:
         self._engine = engine
         self._kept: deque[PoolProxiedConnection] = deque()
         self._spelled: dict[sa.Select[Any], Compiled] = {}
+        self._shared: dict[str, SharedRead[tuple[Any, ...] | None]] = {}
         self._away = engine.dialect.loaded_dbapi.Error
 
     def read(self, *statement: Any) -> tuple[Any, ...] | None:
@@ -47,6 +50,17 @@ class Reader:
             return self._read(self._engine.raw_connection(), *statement)
         except (self._away, sa.exc.TimeoutError):
             raise Unavailable("The database is busy or away; try again in a moment.") from None
+
+    def share(self, statement: str) -> tuple[Any, ...] | None:
+        """The same for a statement that everybody asks. Raises Unavailable."""
+        shared = self._shared.get(statement)
+        if shared is None:
+            shared = self._shared[statement] = SharedRead(partial(self.read, statement))
+        try:
+            return shared.get()
+        except Stuck:  # whoever comes from now on does not wait for that one
+            self._shared.pop(statement, None)
+            return self.read(statement)
 
     def find(self, query: sa.Select[Any], parameters: dict[str, str]) -> tuple[Any, ...] | None:
         """The first row of a constant query, as the driver has it. Raises Unavailable."""
@@ -92,7 +106,7 @@ def init_app(app: Flask) -> None:
 
 def read_now(statement: str) -> tuple[Any, ...]:
     """The one row of a constant statement, as it is committed now. Raises Unavailable."""
-    row = _reader().read(statement)
+    row = _reader().share(statement)
     if row is None:
         raise LookupError("the row that always is there is gone")
     return row
