@@ -37,6 +37,7 @@ def init_app(app: Flask) -> None:
     from app.usage.admin import CostsView
     from app.usage.budget_admin import BudgetView
     from app.usage.budget_models import Budget
+    from app.usage.reprice_admin import RepriceView
     from app.webhooks.admin import WebhookView
     from app.webhooks.models import Webhook
 
@@ -63,6 +64,7 @@ def init_app(app: Flask) -> None:
     add(TransferView("Import/export", ADMINISTER, "import_export"))
     add(SettingsView("Settings", ADMINISTER, "settings"))
 
-    # These stand on every page instead of in the menu.
+    # The pages about money lead to this one; the others stand on every page.
+    add(RepriceView("Correct costs", endpoint="reprice", url="/admin/costs/reprice"))
     add(HaltView("Red button", endpoint="red_button", url="/admin/halt"))
     add(SearchView("Search", endpoint="search"))

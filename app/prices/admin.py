@@ -1,6 +1,6 @@
 """Admin: the price table. Rows are added and ended; what has been charged by one stays to read."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import request
@@ -29,6 +29,9 @@ LABELS = {
     "per_request": "Each request",
     "web_search_per_1k": "1,000 web searches",
 }
+CHARGED = "Calls since then keep what they were charged until somebody corrects their costs."
+A_MOMENT = timedelta(minutes=1)
+"""A row that begins now began a moment ago when it is stored."""
 MINUTE = {"second": 0, "microsecond": 0}
 
 
@@ -132,7 +135,8 @@ class PriceView(ResourceView):
         return services.get_price(row_id)
 
     def create(self, data: dict[str, Any]) -> tuple[Price, list[str]]:
-        return services.create_price(data | {"tiers": dump_tiers(data.get("tiers", []))}), []
+        row = services.create_price(data | {"tiers": dump_tiers(data.get("tiers", []))})
+        return row, [CHARGED] if row.valid_from < utcnow() - A_MOMENT else []
 
     def update(self, row: Price, data: dict[str, Any], version: int) -> tuple[Price, list[str]]:
         if _to_the_minute(row.valid_until) == data.get("valid_until"):

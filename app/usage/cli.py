@@ -14,7 +14,7 @@ from app.usage.listing import Selection, count_events
 from app.usage.measures import show_money
 from app.usage.periods import Period, read_period
 from app.usage.rebuild import rebuild
-from app.usage.reprice import reprice
+from app.usage.reprice import Repricing
 from app.usage.rollups import close_days
 
 usage_group = Group("usage", help="What agents spent: events and their sums.")
@@ -62,7 +62,7 @@ def reprice_command(
     with reading():
         number = count_events(selection)
     with click.progressbar(length=number, label="Pricing", hidden=as_json) as bar:
-        report = reprice(selection, dry_run=dry_run, tell=bar.update)
+        report = Repricing(selection, dry_run).run(tell=bar.update)
     amounts = {name: show_money(getattr(report, name)) for name in ("old_cost", "new_cost")}
     verb = "would change" if dry_run else "changed"
     _say(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -42,6 +42,13 @@ class Selection:
         return found
 
 
+class Place(NamedTuple):
+    """Where an event stands in the order of time."""
+
+    started_at: datetime
+    event_id: str
+
+
 def read_page(selection: Selection, skip: int, at_most: int) -> list[UsageEvent]:
     """So many of the newest ones behind ``skip``."""
     query = _newest_first().where(*selection.conditions)
@@ -54,22 +61,27 @@ def count_events(selection: Selection) -> int:
     return db.session.scalar(count) or 0
 
 
-def slices(selection: Selection) -> Iterator[list[UsageEvent]]:
-    """All of them as they are now, newest first, each slice in a snapshot of its own: a reader
-    that takes its time holds no transaction open."""
+def slices(selection: Selection, after: Place | None = None) -> Iterator[list[UsageEvent]]:
+    """All of them as they are now, newest first, or those behind a place; each slice in a snapshot
+    of its own: a reader that takes its time holds no transaction open."""
     now = utcnow()
     conditions = [*selection.conditions, UsageEvent.received_at <= _instant(now)]
-    last: UsageEvent | None = None
     while True:
         with reading():
             query = _newest_first().where(*conditions)
-            rows = list(db.session.scalars(_after(query, last).limit(SLICE)))
-            db.session.expunge_all()
+            rows = list(db.session.scalars(_after(query, after).limit(SLICE)))
+            for row in rows:
+                db.session.expunge(row)  # what is read stays readable
         if rows:
             yield rows
         if len(rows) < SLICE:
             return
-        last = rows[-1]
+        after = place_of(rows[-1])
+
+
+def place_of(row: UsageEvent) -> Place:
+    """Where an event stands."""
+    return Place(row.started_at, row.event_id)
 
 
 def find_priced(selection: Selection) -> Iterator[tuple[Event, Price]]:
@@ -95,14 +107,14 @@ def _newest_first() -> sa.Select[tuple[UsageEvent]]:
     return sa.select(UsageEvent).order_by(UsageEvent.started_at.desc(), UsageEvent.event_id.desc())
 
 
-def _after(query: sa.Select[tuple[UsageEvent]], last: UsageEvent | None) -> sa.Select[Any]:
-    """What comes behind this row."""
-    if last is None:
+def _after(query: sa.Select[tuple[UsageEvent]], place: Place | None) -> sa.Select[Any]:
+    """What comes behind this place."""
+    if place is None:
         return query
-    started_at = _instant(last.started_at)
+    started_at = _instant(place.started_at)
     return query.where(
         UsageEvent.started_at <= started_at,
-        sa.or_(UsageEvent.started_at < started_at, UsageEvent.event_id < last.event_id),
+        sa.or_(UsageEvent.started_at < started_at, UsageEvent.event_id < place.event_id),
     )
 
 

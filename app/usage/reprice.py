@@ -1,7 +1,9 @@
 """Correcting costs afterwards, by today's prices for that time: asked for, and written down."""
 
+import math
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -13,16 +15,20 @@ from app.core.db import commit, db, flush, reading
 from app.usage.budget_counting import request_recount
 from app.usage.cubes import CallKey
 from app.usage.ingestion import call_key, columns_of
-from app.usage.listing import Selection, event_of, slices
+from app.usage.listing import Place, Selection, event_of, place_of, slices
 from app.usage.measures import NOTHING, Sums, added, measures_of
 from app.usage.models import UsageEvent, UsageRepricing
 from app.usage.pricing import Price, Pricer
 from app.usage.rollups import add_calls
 
+MAX_MODELS = 200
+"""So many are told apart; what further ones change is told together, as OTHERS."""
+OTHERS = ("", "")
+
 
 @dataclass
 class Repriced:
-    """What became, or would become, of the costs of a selection of events."""
+    """What became, or would become, of the costs of some events."""
 
     events: int = 0
     changed: int = 0
@@ -42,55 +48,78 @@ class Repriced:
         self.new_unpriced += new is None
 
 
-def reprice(
-    selection: Selection, *, dry_run: bool, tell: Callable[[int], Any] | None = None
-) -> Repriced:
-    """Price events anew; each changed cost is kept beside the new one in ``usage_repricings``.
+@dataclass
+class Repricing:
+    """Pricing events anew, the newest first; each changed cost is kept beside the new one in
+    ``usage_repricings``.
 
-    In slices of a transaction each: run it again where it was cut short. ``tell`` hears how many
-    events each slice had.
+    In slices of a transaction each: it may be left after any of them and gone on with, or run once
+    more from the beginning.
     """
-    report = Repriced()
-    for rows in slices(selection):
-        if dry_run:
-            with reading():
-                _compare(rows, report)
+
+    selection: Selection
+    dry_run: bool
+    report: Repriced = field(default_factory=Repriced)
+    by_model: dict[tuple[str, str], Repriced] = field(default_factory=dict)
+    """The events whose cost changes, by provider and model."""
+    reached: Place | None = None
+    """The last event that was looked at."""
+    is_finished: bool = False
+
+    def run(self, seconds: float = math.inf, tell: Callable[[int], Any] | None = None) -> Repriced:
+        """Go on to the end, or until a slice has ended after so many seconds. It begins and ends
+        transactions: none may be open. ``tell`` hears how many events each slice had."""
+        end = time.monotonic() + seconds
+        before = self.report.changed
+        for rows in slices(self.selection, self.reached):
+            if self.dry_run:
+                with reading():
+                    self._compare(rows)
+            else:
+                self._correct([row.event_id for row in rows])
+            self.reached = place_of(rows[-1])
+            if tell:
+                tell(len(rows))
+            if time.monotonic() >= end:
+                break
         else:
-            _correct([row.event_id for row in rows], report)
-        if tell:
-            tell(len(rows))
-    if report.changed and not dry_run:
-        request_recount()
+            self.is_finished = True
+        if self.report.changed > before and not self.dry_run:
+            request_recount()
+            commit()
+        return self.report
+
+    def _compare(self, rows: list[UsageEvent]) -> list[tuple[UsageEvent, Price]]:
+        """The events whose cost is another one by now."""
+        pricer = Pricer({row.agent_id for row in rows})
+        changed = []
+        for row in rows:
+            price = pricer.price(event_of(row))
+            self.report.add(row.cost, price.cost)
+            if price.cost != row.cost:
+                self._of_model(row).add(row.cost, price.cost)
+                changed.append((row, price))
+        return changed
+
+    def _of_model(self, row: UsageEvent) -> Repriced:
+        key = (row.provider, row.model)
+        if key not in self.by_model and len(self.by_model) >= MAX_MODELS:
+            key = OTHERS
+        return self.by_model.setdefault(key, Repriced())
+
+    def _correct(self, event_ids: list[str]) -> None:
+        query = sa.select(UsageEvent).where(UsageEvent.event_id.in_(event_ids))
+        # In one order: of two corrections at once, the second sees what the first has done.
+        locked = query.order_by(UsageEvent.event_id).with_for_update()
+        changes: dict[CallKey, Sums] = {}
+        for row, price in self._compare(list(db.session.scalars(locked))):
+            _write_down(row, price)
+            key = call_key(event_of(row))
+            changes[key] = added(changes.get(key, NOTHING), _difference(row, price))
+            row.cost, row.currency, row.price_source, row.rates_json = columns_of(price)
+        flush()
+        add_calls(changes)
         commit()
-    return report
-
-
-def _compare(rows: list[UsageEvent], report: Repriced) -> list[tuple[UsageEvent, Price]]:
-    """The events whose cost is another one by now."""
-    pricer = Pricer({row.agent_id for row in rows})
-    changed = []
-    for row in rows:
-        price = pricer.price(event_of(row))
-        report.add(row.cost, price.cost)
-        if price.cost != row.cost:
-            changed.append((row, price))
-    return changed
-
-
-def _correct(event_ids: list[str], report: Repriced) -> None:
-    query = sa.select(UsageEvent).where(UsageEvent.event_id.in_(event_ids))
-    # In one order: of two corrections at once, the second sees what the first has done.
-    locked = query.order_by(UsageEvent.event_id).with_for_update()
-    changes: dict[CallKey, Sums] = {}
-    for row, price in _compare(list(db.session.scalars(locked)), report):
-        _write_down(row, price)
-        key = call_key(event_of(row))
-        changes[key] = added(changes.get(key, NOTHING), _difference(row, price))
-        row.cost, row.currency, row.price_source, row.rates_json = columns_of(price)
-    flush()
-    add_calls(changes)
-    commit()
-    db.session.expunge_all()
 
 
 def _difference(row: UsageEvent, price: Price) -> Sums:

@@ -9,6 +9,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
 from app.accounts import services as accounts
@@ -21,6 +22,7 @@ from app.prices.models import Price
 from app.providers import services as providers
 from app.usage import budgets
 from app.usage.budget_models import Budget
+from app.usage.models import UsageRepricing
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, Api
 from tests.support.console import Console
 
@@ -28,6 +30,7 @@ pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
 COSTS = "/admin/costs/"
 CALLS = "/admin/costs/calls/"
+REPRICE = "/admin/costs/reprice/"
 NEW_PRICE = "/admin/price/new/"
 NEW_BUDGET = "/admin/budget/new/"
 PASSWORD = "another horse battery"
@@ -252,6 +255,73 @@ def test_what_has_no_price_is_named_with_the_way_to_price_it(
     assert "unpriced" in rows_of(console.get(COSTS, group_by="model").text)[1]
     saved = console.save(unescape(link), input_per_1m="1", output_per_1m="2")
     assert "Price openai in-house is created." in saved.text
+
+
+def test_costs_are_corrected_after_a_look_at_what_changes(
+    app: Flask, console: Console, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dry run and the correction, each in steps of one call."""
+    monkeypatch.setattr("app.usage.reprice_steps.STEP", 0)
+    monkeypatch.setattr("app.usage.listing.SLICE", 1)
+    report(model="in-house")
+    report(model="in-house", agent_id="other")
+    report()
+    price = {"provider": "openai", "model": "in-house", "input_per_1m": "3", "output_per_1m": "2"}
+    console.save(NEW_PRICE, **price)
+    assert "no call matches" in text_of(step_through(console, REPRICE, model="absent"))
+    page = step_through(console, REPRICE)
+    assert "each call was charged by the prices for its time" in text_of(page), "it begins now"
+    saved = console.save(NEW_PRICE, **price, valid_from="2026-01-01T00:00").text
+    assert "Calls since then keep what they were charged" in text_of(saved)
+
+    [link] = re.findall(r'<a class="btn" href="([^"]+)">.*?Correct costs', console.get(COSTS).text)
+    page = step_through(console, unescape(link))
+    said = text_of(page)
+    assert "3 of 3 calls looked at." in said
+    assert "2 calls would cost something else $0.0028 before" in said
+    assert "in-house openai 2 unpriced $0.0064 2 → 0" in said
+    assert total_of(console.get(COSTS).text) == "0.0028", "only looked at"
+    page = walk_on(console, console.post(f"{REPRICE}apply/", walk=walk_in(page)).text)
+    assert "What has changed 2026" in text_of(page)
+    assert "2 → 0 unpriced" in text_of(page)
+    assert total_of(console.get(COSTS).text) == "0.0092"
+    with app.app_context():
+        actors = db.session.scalars(sa.select(UsageRepricing.actor)).all()
+        assert actors == [f"user:{ADMIN_EMAIL}"] * 2
+
+
+def test_a_repricing_that_cannot_be_is_refused(
+    console: Console, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.usage.reprice_steps.STEP", 0)
+    monkeypatch.setattr("app.usage.listing.SLICE", 1)
+    report()
+    for query, said in (*BAD_QUESTIONS, ({"from": ""}, "from: Say from when on.")):
+        if "group_by" not in query:
+            answer = console.post(f"{REPRICE}preview/", **{"from": "2026-01-01", **query})
+            assert (answer.status_code, said in text_of(answer.text)) == (422, True), query
+    held = walk_in(console.post(f"{REPRICE}preview/", **{"from": "2026-01-01"}).text)
+    for wrong in ("", "x", held[:-1]):
+        assert console.post(f"{REPRICE}next/", walk=wrong).status_code == 400
+
+
+def step_through(console: Console, path: str, **fields: str) -> str:
+    """The page of a dry run that has come to its end."""
+    sent = {**console.form(path), **fields}
+    return walk_on(console, console.post(f"{REPRICE}preview/", **sent).text)
+
+
+def walk_on(console: Console, page: str) -> str:
+    while "data-go-on" in page:
+        page = console.post(f"{REPRICE}next/", walk=walk_in(page)).text
+    return page
+
+
+def walk_in(page: str) -> str:
+    """What a page holds of the repricing under way, if anything is to be done with it."""
+    found = re.search(r'name="walk" value="([^"]+)"', page)
+    assert found, text_of(page)
+    return found[1]
 
 
 def test_an_unlikely_price_is_refused_with_what_was_meant_and_may_be_forced(

@@ -27,6 +27,7 @@ PAGES = {
     "costs": "/admin/costs/",
     "costs-by-model": "/admin/costs/?period=30d&group_by=model&group_by=provider",
     "calls": "/admin/costs/calls/",
+    "reprice": "/admin/costs/reprice/",
     "budgets": "/admin/budget/",
     "budget-form": "/admin/budget/new/",
     "prices": "/admin/price/",

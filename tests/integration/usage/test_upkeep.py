@@ -18,6 +18,7 @@ from app.usage.listing import Selection
 from app.usage.models import UsageEvent, UsageEventId, UsageRepricing
 from app.usage.periods import Period
 from app.usage.rebuild import rebuild
+from app.usage.reprice import Repricing
 from app.usage.summary import summarise
 from app.usage.sums import Question
 from tests.integration.usage.conftest import Report, event
@@ -92,6 +93,24 @@ def test_a_price_that_was_missing_is_filled_in(priced: Flask) -> None:
     done = run(priced, "reprice", "--from", "2026-03-10", "--agent", "b", "--model", "m")[1]
     assert (done["old_unpriced"], done["new_unpriced"], done["new_cost"]) == (1, 0, "1")
     assert total(priced)["unpriced_calls"] == 0
+
+
+def test_a_correction_may_be_left_and_gone_on_with(
+    priced: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The three calls began at the same moment: each is looked at once all the same."""
+    monkeypatch.setattr("app.usage.listing.SLICE", 1)
+    raise_price(priced, "0.002")
+    with priced.app_context():
+        walk = Repricing(Selection(), dry_run=False)
+        steps = 0
+        while not walk.is_finished:
+            later = Repricing(walk.selection, False, walk.report, walk.by_model, walk.reached)
+            later.run(seconds=0)
+            walk, steps = later, steps + 1
+        assert (steps, walk.report.events, walk.report.changed) == (4, 3, 1)
+        assert list(walk.by_model) == [("openai", "m")]
+        assert rebuild(Period()).differences == 0
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
