@@ -123,104 +123,133 @@ def _seed_settings(kind: str) -> tuple[Setting, ...]:
     )
 
 
-SETTINGS = (
-    Setting("DATA_DIR", "instance", str, "Folder of the embedded database, the keys and the logs."),
-    Setting("HOST", "127.0.0.1", str, "Address the web server listens on."),
-    Setting("PORT", 8000, _integer(1, 65535), "Port the web server listens on."),
-    Setting(
-        "DATABASE_URL",
-        None,
-        _database_url,
-        "Where the truth is kept. Default: SQLite in DATA_DIR; production: PostgreSQL.",
+SUBJECTS: dict[str, tuple[Setting, ...]] = {
+    "Where things are kept": (
+        Setting(
+            "DATA_DIR", "instance", str, "Folder of the embedded database, the keys and the logs."
+        ),
+        Setting(
+            "DATABASE_URL",
+            None,
+            _database_url,
+            "Where the truth is kept. Default: SQLite in DATA_DIR; production: PostgreSQL.",
+        ),
+        Setting(
+            "REDIS_URL",
+            None,
+            _redis_url,
+            "Hints and the job queue. Default: the embedded Redis on a Unix socket.",
+        ),
     ),
-    Setting(
-        "REDIS_URL",
-        None,
-        _redis_url,
-        "Hints and the job queue. Default: the embedded Redis on a Unix socket.",
+    "Web server": (
+        Setting("HOST", "127.0.0.1", str, "Address the web server listens on."),
+        Setting("PORT", 8000, _integer(1, 65535), "Port the web server listens on."),
+        Setting("SESSION_COOKIE_SECURE", False, _boolean, "Send the cookie over HTTPS only."),
+        Setting(
+            "TRUSTED_PROXIES", 0, _integer(0, 10), "Reverse proxies whose X-Forwarded-* count."
+        ),
+        Setting("METRICS_PUBLIC", False, _boolean, "Answer /metrics without a token."),
     ),
-    Setting(
-        "ENCRYPTION_KEYS",
-        (),
-        _comma_list,
-        "Fernet keys, comma-separated: the first encrypts, all decrypt. Made by `make up`.",
-        secret=True,
+    "Keys": (
+        Setting(
+            "ENCRYPTION_KEYS",
+            (),
+            _comma_list,
+            "Fernet keys, comma-separated: the first encrypts, all decrypt. Made by `make up`.",
+            secret=True,
+        ),
+        Setting("ENCRYPTION_KEY", None, str, "One Fernet key, where one is enough.", secret=True),
+        Setting(
+            "SECRET_KEY",
+            None,
+            _at_least(32),
+            "Signs the admin's session cookie. Made by `make up`.",
+            secret=True,
+        ),
+        Setting(
+            "SECURITY_PASSWORD_SALT",
+            None,
+            _at_least(16),
+            "Peppers the password hashes. Made by `make up`.",
+            secret=True,
+        ),
     ),
-    Setting("ENCRYPTION_KEY", None, str, "One Fernet key, where one is enough.", secret=True),
-    Setting(
-        "SECRET_KEY",
-        None,
-        _at_least(32),
-        "Signs the admin's session cookie. Made by `make up`.",
-        secret=True,
+    "First admin": (
+        Setting("ADMIN_EMAIL", "admin@example.com", str, "E-mail of the first admin."),
+        Setting(
+            "ADMIN_PASSWORD",
+            None,
+            _at_least(8),
+            "Password of the first admin. Default: made up and printed once.",
+            secret=True,
+        ),
+        Setting(
+            "ADMIN_TOKEN",
+            None,
+            _at_least(32),
+            "An unbound API token with scope `admin`, kept as a hash only.",
+            secret=True,
+        ),
     ),
-    Setting(
-        "SECURITY_PASSWORD_SALT",
-        None,
-        _at_least(16),
-        "Peppers the password hashes. Made by `make up`.",
-        secret=True,
+    "Rate limits": (
+        Setting("RATE_LIMIT_API", "6000 per minute", _rate, "Requests of one API token."),
+        Setting("RATE_LIMIT_LOGIN", "10 per minute", _rate, "Logins of one account and address."),
     ),
-    Setting("ADMIN_EMAIL", "admin@example.com", str, "E-mail of the first admin."),
-    Setting(
-        "ADMIN_PASSWORD",
-        None,
-        _at_least(8),
-        "Password of the first admin. Default: made up and printed once.",
-        secret=True,
+    "Providers": (
+        Setting(
+            "OUTBOUND_ALLOW",
+            ("127.0.0.1:11434",),
+            _comma_list,
+            "Private host:port pairs that providers may use; port * allowed. Ollama's is on.",
+        ),
+        Setting("OUTBOUND_DEADLINE", 10, _integer(1, 60), "Seconds one outbound request may take."),
+        Setting(
+            "AGENT_TEST_DEADLINE",
+            120,
+            _integer(1, 600),
+            "Seconds a test of an agent may take, all its calls together.",
+        ),
+        Setting(
+            "HEALTH_CHECK_INTERVAL",
+            300,
+            _integer(1, 86400),
+            "Seconds between two checks of a provider.",
+        ),
     ),
-    Setting(
-        "ADMIN_TOKEN",
-        None,
-        _at_least(32),
-        "An unbound API token with scope `admin`, kept as a hash only.",
-        secret=True,
+    "Usage": (
+        Setting(
+            "USAGE_INTAKE",
+            4,
+            _integer(1, 100),
+            "Batches of usage that one web process stores at a time; the rest wait, "
+            "then get a 429.",
+        ),
+        Setting(
+            "USAGE_RETENTION_DAYS",
+            400,
+            _integer(0, 36_500),
+            "Days that usage events are kept, to the end of their month; 0 = for good. Sums stay.",
+        ),
     ),
-    Setting("SESSION_COOKIE_SECURE", False, _boolean, "Send the cookie over HTTPS only."),
-    Setting("TRUSTED_PROXIES", 0, _integer(0, 10), "Reverse proxies whose X-Forwarded-* count."),
-    Setting("RATE_LIMIT_API", "6000 per minute", _rate, "Requests of one API token."),
-    Setting("RATE_LIMIT_LOGIN", "10 per minute", _rate, "Logins of one account and address."),
-    Setting(
-        "OUTBOUND_ALLOW",
-        ("127.0.0.1:11434",),
-        _comma_list,
-        "Private host:port pairs that providers may use; port * allowed. Ollama's is on.",
+    "Sockets": (
+        Setting("WS_MAX_SOCKETS", 64, _integer(1, 100_000), "Open sockets of one web process."),
+        Setting(
+            "WS_MAX_SOCKETS_PER_TOKEN", 5000, _integer(1, 100_000), "Open sockets of one token."
+        ),
+        Setting("WS_HEARTBEAT", 10, _integer(1, 60), "Seconds between two heartbeats on a socket."),
     ),
-    Setting("OUTBOUND_DEADLINE", 10, _integer(1, 60), "Seconds one outbound request may take."),
-    Setting(
-        "AGENT_TEST_DEADLINE",
-        120,
-        _integer(1, 600),
-        "Seconds a test of an agent may take, all its calls together.",
+    "Log": (
+        Setting(
+            "LOG_LEVEL", "INFO", _choice("DEBUG", "INFO", "WARNING", "ERROR"), "How much is logged."
+        ),
+        Setting("LOG_FORMAT", "text", _choice("text", "json"), "How a log line looks."),
     ),
-    Setting(
-        "HEALTH_CHECK_INTERVAL",
-        300,
-        _integer(1, 86400),
-        "Seconds between two checks of a provider.",
+    "Development agent": tuple(
+        setting for kind in ("LLM", "TTS", "STT") for setting in _seed_settings(kind)
     ),
-    Setting(
-        "USAGE_INTAKE",
-        4,
-        _integer(1, 100),
-        "Batches of usage that one web process stores at a time; the rest wait, then get a 429.",
-    ),
-    Setting(
-        "USAGE_RETENTION_DAYS",
-        400,
-        _integer(0, 36_500),
-        "Days that usage events are kept, to the end of their month; 0 = for good. Sums stay.",
-    ),
-    Setting("METRICS_PUBLIC", False, _boolean, "Answer /metrics without a token."),
-    Setting("WS_MAX_SOCKETS", 64, _integer(1, 100_000), "Open sockets of one web process."),
-    Setting("WS_MAX_SOCKETS_PER_TOKEN", 5000, _integer(1, 100_000), "Open sockets of one token."),
-    Setting("WS_HEARTBEAT", 10, _integer(1, 60), "Seconds between two heartbeats on a socket."),
-    Setting(
-        "LOG_LEVEL", "INFO", _choice("DEBUG", "INFO", "WARNING", "ERROR"), "How much is logged."
-    ),
-    Setting("LOG_FORMAT", "text", _choice("text", "json"), "How a log line looks."),
-    *(setting for kind in ("LLM", "TTS", "STT") for setting in _seed_settings(kind)),
-)
+}
+"""Every setting by what it is about, in the order of docs/settings.md."""
+SETTINGS = tuple(setting for group in SUBJECTS.values() for setting in group)
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> dict[str, Any]:

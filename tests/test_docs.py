@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import SETTINGS
+from app.settings import SUBJECTS, Setting
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), ROOT / "client" / "README.md"])
@@ -14,13 +14,11 @@ _LINK = re.compile(r"\]\((?!https?://|mailto:|#)([^)#\s]+)")
 
 def test_every_setting_is_documented_as_it_is() -> None:
     text = (ROOT / "docs" / "settings.md").read_text()
-    rows = [line for line in text.splitlines() if line.startswith("| `")]
-    expected = [
-        f"| `{setting.name}` | {_default(setting.default)} | {_takes(setting.parse)} "
-        f"| {setting.help}{' **Secret.**' if setting.secret else ''} |"
-        for setting in SETTINGS
-    ]
-    assert rows == expected
+    lines = [line for line in text.splitlines() if line.startswith(("## ", "| `"))]
+    expected = []
+    for subject, settings in SUBJECTS.items():
+        expected += [f"## {subject}", *map(_row, settings)]
+    assert lines == expected
 
 
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: str(page.relative_to(ROOT)))
@@ -35,6 +33,12 @@ def test_make_targets_that_are_named_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     named = set(re.findall(r"`make ([a-z-]+)", page.read_text()))
     assert named <= targets
+
+
+def _row(setting: Setting) -> str:
+    default, takes = _default(setting.default), _takes(setting.parse)
+    secret = " **Secret.**" if setting.secret else ""
+    return f"| `{setting.name}` | {default} | {takes} | {setting.help}{secret} |"
 
 
 def _default(value: object) -> str:

@@ -1,5 +1,6 @@
 """Admin: the settings, to read. They are set in the environment and hold until a restart."""
 
+from flask import request
 from flask_admin import BaseView
 
 from app.accounts.gate import Permission
@@ -16,11 +17,13 @@ class SettingsView(Gate, BaseView):
 
     @expose("/")
     def index(self) -> str:
-        """The page."""
+        """The page, or those of the settings that a search finds."""
+        search = request.args.get("search", "").strip()
         return str(
             self.render(
                 "switchyard/settings.html",
-                settings=settings_page.list_settings(),
+                search=search,
+                settings=settings_page.list_settings(search),
                 versions=settings_page.list_versions(),
             )
         )

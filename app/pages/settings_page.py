@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from app.changes.services import read_state
 from app.core.db import db
 from app.core.redis import connect
-from app.settings import SETTINGS, Setting, source_of
+from app.settings import SUBJECTS, Setting, source_of
 
 PACKAGES = ("Flask", "SQLAlchemy", "Flask-Admin", "celery", "redis", "gunicorn", "cryptography")
 
@@ -28,19 +28,15 @@ class Shown(NamedTuple):
     help: str
 
 
-def list_settings() -> list[Shown]:
-    """All of them, in the order of docs/settings.md."""
-    config = current_app.config
-    return [
-        Shown(
-            setting.name,
-            _value(setting, config),
-            "" if setting.default is None else _text(setting.default),
-            source_of(setting.name),
-            setting.help,
-        )
-        for setting in SETTINGS
-    ]
+def list_settings(search: str = "") -> dict[str, list[Shown]]:
+    """Those whose name or help, or whose subject's, has the text in it: by subject, in the order
+    of docs/settings.md."""
+    text = search.casefold()
+    found = {
+        subject: [_shown(it) for it in group if text in f"{subject} {it.name} {it.help}".casefold()]
+        for subject, group in SUBJECTS.items()
+    }
+    return {subject: group for subject, group in found.items() if group}
 
 
 def list_versions() -> list[tuple[str, str]]:
@@ -55,6 +51,16 @@ def list_versions() -> list[tuple[str, str]]:
         ("Rev", str(state.rev)),
         ("Epoch", state.epoch),
     ]
+
+
+def _shown(setting: Setting) -> Shown:
+    return Shown(
+        setting.name,
+        _value(setting, current_app.config),
+        "" if setting.default is None else _text(setting.default),
+        source_of(setting.name),
+        setting.help,
+    )
 
 
 def _value(setting: Setting, config: Mapping[str, Any]) -> str:

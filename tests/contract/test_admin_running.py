@@ -51,10 +51,10 @@ def people(app: Flask) -> People:
     return session
 
 
-def rows_of(page: str) -> list[str]:
-    """The rows of the page's list, as text."""
-    body = re.search(r"<tbody>(.*?)</tbody>", page, re.DOTALL)
-    rows = re.findall(r"<tr>(.*?)</tr>", body[1], re.DOTALL) if body else []
+def rows_of(page: str, lists: int | None = 1) -> list[str]:
+    """The rows of the page's first lists, None = of all, as text."""
+    bodies = re.findall(r"<tbody>(.*?)</tbody>", page, re.DOTALL)
+    rows = re.findall(r"<tr>(.*?)</tr>", "".join(bodies[:lists]), re.DOTALL)
     return [unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", row))) for row in rows]
 
 
@@ -193,10 +193,13 @@ def test_settings_are_all_there_and_no_secret_is(app: Flask, console: Console) -
     assert "redis://user:***@127.0.0.1:1/0" in page
     for secret in (ADMIN_TOKEN, ADMIN_PASSWORD, app.config["SECRET_KEY"]):
         assert secret not in page
-    rows = {row.split()[0]: row for row in rows_of(page)}
+    rows = {row.split()[0]: row for row in rows_of(page, lists=None)}
     assert "set, not shown environment" in rows["ADMIN_TOKEN"]
     assert "6000 per minute" in rows["RATE_LIMIT_API"]
     assert "default" in rows["TRUSTED_PROXIES"]
+    found = rows_of(console.get("/admin/settings/", search="Rate Limit").text)
+    assert [row.split()[0] for row in found] == ["RATE_LIMIT_API", "RATE_LIMIT_LOGIN"]
+    assert "Nothing found" in console.get("/admin/settings/", search="\x00nowhere").text
 
 
 DOCUMENT = """
