@@ -80,6 +80,15 @@ class Caller:
     owned_only: bool = False
     """A viewer sees what is theirs and what is nobody's."""
 
+    @property
+    def visible_to(self) -> int | None:
+        """Whose agents, and nobody's, a viewer's lists are narrowed to; None = not narrowed."""
+        return self.user_id if self.owned_only else None
+
+    def sees(self, owner_id: int | None) -> bool:
+        """Whether the agents of this owner (None = of nobody) are in a person's sight."""
+        return not self.owned_only or owner_id in {None, self.user_id}
+
     def may(self, permission: Permission) -> bool:
         """Whether the caller has this permission."""
         return permission in self.permissions

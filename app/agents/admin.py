@@ -137,13 +137,12 @@ class AgentView(BulkView):
     }
 
     def list_query(self, args: dict[str, Any]) -> Any:
-        viewer = g.caller.user_id if g.caller.owned_only else None
-        query = services.list_query(args | {"visible_to": viewer})
+        query = services.list_query(args | {"visible_to": g.caller.visible_to})
         return halt.only_halted(query) if request.args.get("halted") == "1" else query
 
     def find(self, row_id: int) -> Agent:
         agent = services.get_agent_by_id(row_id)
-        if g.caller.owned_only and agent.owner_id not in {None, g.caller.user_id}:
+        if not g.caller.sees(agent.owner_id):
             raise NotFound("There is no such agent.")
         return agent
 

@@ -28,8 +28,5 @@ def visible_agent(agent_id: str) -> Agent:
 
 def check_visible(caller: Caller, agent_id: str) -> None:
     """A viewer learns nothing of other people's agents, not even that they exist."""
-    if not caller.owned_only:
-        return
-    agent = get_agent(agent_id)
-    if agent.owner_id not in {None, caller.user_id}:
+    if caller.owned_only and not caller.sees(get_agent(agent_id).owner_id):
         raise NotFound(f"There is no agent '{agent_id[:64]}'.")

@@ -42,8 +42,7 @@ class Agents(MethodView):
     def get(self, args: dict[str, Any]) -> Any:
         """List agents by name."""
         caller = current_caller()
-        narrowed = args | {"visible_to": caller.user_id if caller.owned_only else None}
-        narrowed["slugs"] = caller.agents
+        narrowed = args | {"visible_to": caller.visible_to, "slugs": caller.agents}
         agents, total = paged(services.list_query(narrowed), args)
         button = get_red_button()
         return jsonify({"agents": [dump_agent(a, button) for a in agents], "total": total})

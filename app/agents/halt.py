@@ -23,7 +23,7 @@ def count_halted(visible_to: int | None = None, slugs: Collection[str] | None = 
     """How many agents are halted one by one, of those that a caller may see (None = all)."""
     query = only_halted(sa.select(sa.func.count(Agent.id)))
     if visible_to is not None:
-        query = query.where(sa.or_(Agent.owner_id.is_(None), Agent.owner_id == visible_to))
+        query = query.where(Agent.visible(visible_to))
     if slugs is not None:
         query = query.where(Agent.agent_id.in_(slugs))
     return db.session.scalar(query) or 0

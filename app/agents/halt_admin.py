@@ -43,8 +43,8 @@ class HaltState(NamedTuple):
 def halt_state() -> HaltState:
     """The state of both kinds of halt, read once a request."""
     if "halt_state" not in g:
-        visible_to = g.caller.user_id if g.caller.owned_only else None
-        g.halt_state = HaltState(halt.get_red_button(), halt.count_halted(visible_to), _here())
+        halted = halt.count_halted(g.caller.visible_to)
+        g.halt_state = HaltState(halt.get_red_button(), halted, _here())
     state: HaltState = g.halt_state
     return state
 

@@ -65,10 +65,9 @@ def resume_all() -> dict[str, Any]:
 def _dump(button: GlobalHalt) -> dict[str, Any]:
     read_on()
     caller = current_caller()
-    visible_to = caller.user_id if caller.owned_only else None
     return {
         "halted": button.halted,
         "halted_reason": button.halted_reason,
         "halted_at": button.halted_at,
-        "halted_agents": halt.count_halted(visible_to, caller.agents),
+        "halted_agents": halt.count_halted(caller.visible_to, caller.agents),
     }

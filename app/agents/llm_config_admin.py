@@ -107,7 +107,7 @@ class LLMConfigView(ResourceView):
     def list_query(self, args: dict[str, Any]) -> Any:
         provider_id = request.args.get("provider_id", "")
         narrowed = {
-            "visible_to": g.caller.user_id if g.caller.owned_only else None,
+            "visible_to": g.caller.visible_to,
             "model": request.args.get("model", "").replace("\x00", "").strip()[:256],
             "provider_id": int(provider_id) if _is_id(provider_id) else None,
         }
@@ -115,7 +115,7 @@ class LLMConfigView(ResourceView):
 
     def find(self, row_id: int) -> LLMConfig:
         step = llm_configs.get_config(row_id)
-        if g.caller.owned_only and step.agent.owner_id not in {None, g.caller.user_id}:
+        if not g.caller.sees(step.agent.owner_id):
             raise NotFound("There is no such LLM config.")
         return step
 

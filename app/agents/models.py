@@ -87,6 +87,11 @@ class Agent(TrackedRoot, Base):
     def root_name(self) -> str:
         return self.agent_id
 
+    @classmethod
+    def visible(cls, user_id: int) -> sa.ColumnElement[bool]:
+        """What holds of the agents that a viewer sees: theirs, and nobody's."""
+        return sa.or_(cls.owner_id.is_(None), cls.owner_id == user_id)
+
     @property
     def halted(self) -> bool:
         """Whether the red button is pressed: clients refuse before any call."""

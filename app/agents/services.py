@@ -38,7 +38,7 @@ def list_query(args: dict[str, Any]) -> sa.Select[Any]:
             | Agent.agent_id.icontains(term, autoescape=True)
         )
     if args.get("visible_to") is not None:
-        query = query.where(sa.or_(Agent.owner_id.is_(None), Agent.owner_id == args["visible_to"]))
+        query = query.where(Agent.visible(args["visible_to"]))
     if args.get("slugs") is not None:
         query = query.where(Agent.agent_id.in_(args["slugs"]))
     return query

@@ -130,12 +130,12 @@ class VoiceView(ResourceView):
         return super()._handle_view(name, **kwargs)
 
     def list_query(self, args: dict[str, Any]) -> Any:
-        viewer = g.caller.user_id if g.caller.owned_only else None
-        return services.list_query(args | {"visible_to": viewer, "with_voices": True})
+        narrowed = {"visible_to": g.caller.visible_to, "with_voices": True}
+        return services.list_query(args | narrowed)
 
     def find(self, row_id: int) -> Agent:
         agent = services.get_agent_by_id(row_id)
-        if g.caller.owned_only and agent.owner_id not in {None, g.caller.user_id}:
+        if not g.caller.sees(agent.owner_id):
             raise NotFound("There is no such agent.")
         return agent
 

@@ -98,7 +98,7 @@ class TaskView(ResourceView):
         search = {name: _argument(name) for name in ("agent", "task")}
         page = {name: _page(f"{name}_page") for name in search}
         rows, row_count = paged(
-            agents.list_query({"search": search["agent"], "visible_to": _visible_to()}),
+            agents.list_query({"search": search["agent"], "visible_to": g.caller.visible_to}),
             {"page": page["agent"], "page_size": GRID_AGENTS},
         )
         columns, column_count = paged(
@@ -139,10 +139,10 @@ class TaskView(ResourceView):
         """The list counts who has a task, its page names them."""
         if template == self.list_template:
             ids = [task.id for task in kwargs["data"]]
-            kwargs["agents"] = assignments.count_agents(ids, visible_to=_visible_to())
+            kwargs["agents"] = assignments.count_agents(ids, visible_to=g.caller.visible_to)
         elif template == self.details_template:
             query = assignments.list_query(
-                {"task_id": kwargs["model"].id, "visible_to": _visible_to()}
+                {"task_id": kwargs["model"].id, "visible_to": g.caller.visible_to}
             )
             found, total = paged(query, {"page": 1, "page_size": SHOWN_AGENTS})
             schema = json.dumps(kwargs["model"].response_schema, indent=2, ensure_ascii=False)
@@ -173,10 +173,6 @@ def _answer(verb: Callable[[dict[str, Any]], dict[str, Any]]) -> Response:
     response = jsonify({"message": message})
     response.status_code = status
     return response
-
-
-def _visible_to() -> int | None:
-    return g.caller.user_id if g.caller.owned_only else None
 
 
 def _argument(name: str) -> str:

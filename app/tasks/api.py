@@ -186,10 +186,7 @@ class OneAssignment(MethodView):
 def list_assignments(args: dict[str, Any]) -> dict[str, Any]:
     """Who has which task, by agent and task."""
     caller = current_caller()
-    narrowed = args | {
-        "visible_to": caller.user_id if caller.owned_only else None,
-        "slugs": caller.agents,
-    }
+    narrowed = args | {"visible_to": caller.visible_to, "slugs": caller.agents}
     found, total = paged(assignments.list_query(narrowed), args)
     return {"assignments": [dump_assignment(assignment) for assignment in found], "total": total}
 

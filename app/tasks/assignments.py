@@ -31,7 +31,7 @@ def list_query(args: dict[str, Any]) -> sa.Select[Any]:
     if args.get("search"):
         query = query.where(Task.name.icontains(args["search"], autoescape=True))
     if args.get("visible_to") is not None:
-        query = query.where(sa.or_(Agent.owner_id.is_(None), Agent.owner_id == args["visible_to"]))
+        query = query.where(Agent.visible(args["visible_to"]))
     if args.get("slugs") is not None:
         query = query.where(Agent.agent_id.in_(args["slugs"]))
     return query
@@ -45,8 +45,8 @@ def count_agents(task_ids: Collection[int], visible_to: int | None = None) -> di
         .group_by(Assignment.task_id)
     )
     if visible_to is not None:
-        seen = sa.or_(Agent.owner_id.is_(None), Agent.owner_id == visible_to)
-        query = query.join(Agent, Agent.id == Assignment.agent_pk).where(seen)
+        query = query.join(Agent, Agent.id == Assignment.agent_pk)
+        query = query.where(Agent.visible(visible_to))
     return dict(db.session.execute(query).tuples().all())
 
 

@@ -35,9 +35,7 @@ def list_changes(args: dict[str, Any]) -> Any:
     if (agent_id := args.pop("agent_id", None)) is not None:
         caller.require_agent(agent_id)
         args["root"] = agent_id
-    query = visible_history(
-        args, visible_to=caller.user_id if caller.owned_only else None, slugs=caller.agents
-    )
+    query = visible_history(args, visible_to=caller.visible_to, slugs=caller.agents)
     changes, total = paged(query, page)
     return jsonify({"changes": dump_changes(changes), "total": total})
 

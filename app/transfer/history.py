@@ -5,11 +5,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.agents import services as agents
+from app.agents.effective import PARTS_OF_AN_AGENT
 from app.agents.models import Agent
 from app.changes.models import Change
 from app.changes.services import history_query
 
-PARTS_OF_AGENTS = ("agent", "llm_config", "speech_config", "assignment")
 FOR_EVERYBODY = ("provider", "task", "halt")
 
 
@@ -26,5 +26,5 @@ def visible_history(
     visible = agents.list_query({"visible_to": visible_to, "slugs": slugs}).order_by(None)
     # Not before the agent was made: its slug may have been another's, with other readers.
     theirs = visible.where(Agent.agent_id == Change.root, Agent.created_at <= Change.at)
-    of_agents = Change.entity.in_(PARTS_OF_AGENTS) & theirs.with_only_columns(Agent.id).exists()
+    of_agents = Change.entity.in_(PARTS_OF_AN_AGENT) & theirs.with_only_columns(Agent.id).exists()
     return query.where(sa.or_(Change.entity.in_(FOR_EVERYBODY), of_agents))

@@ -22,8 +22,7 @@ class RestorableHistoryView(HistoryView):
     needs = Permission.READ
 
     def list_query(self, args: dict[str, Any]) -> Any:
-        visible_to = g.caller.user_id if g.caller.owned_only else None
-        return visible_history(self.filters(), visible_to=visible_to)
+        return visible_history(self.filters(), visible_to=g.caller.visible_to)
 
     @expose("/restore/", methods=("POST",))
     def restore_view(self) -> ResponseReturnValue:

@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
+from app.agents.effective import PARTS_OF_AN_AGENT
 from app.agents.services import lock_defaults
 from app.changes.models import Change
 from app.changes.services import history_query, list_changes_of
 from app.core.db import commit, db, flush, read_on
 from app.core.errors import Invalid, NotFound
-from app.transfer.history import PARTS_OF_AGENTS
 from app.transfer.restorers import RESTORERS, Wish
 
 
@@ -74,7 +74,7 @@ def _meant(
         missing = "entity_id" if entity_id is None else "entity"
         raise Invalid.field(missing, "Send both of entity and entity_id, or neither.")
     agents = [change for change in changes if change.entity == "agent"]
-    if len(agents) == 1 and {change.entity for change in changes} <= {*PARTS_OF_AGENTS}:
+    if len(agents) == 1 and {change.entity for change in changes} <= PARTS_OF_AN_AGENT:
         changes = agents
     if len(changes) != 1:
         named = ", ".join(f"{change.entity} {change.entity_id}" for change in changes[:20])

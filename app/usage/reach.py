@@ -53,7 +53,7 @@ class Sight:
     @classmethod
     def of(cls, caller: Caller) -> "Sight":
         """What this caller may see."""
-        return cls(caller.agents, caller.user_id if caller.owned_only else None)
+        return cls(caller.agents, caller.visible_to)
 
     @property
     def is_limited(self) -> bool:
@@ -66,6 +66,6 @@ class Sight:
         if self.slugs is not None:
             found.append(agent_id.in_(sorted(self.slugs)))
         if self.viewer_id is not None:
-            theirs = sa.or_(Agent.owner_id.is_(None), Agent.owner_id == self.viewer_id)
-            found.append(agent_id.in_(sa.select(Agent.agent_id).where(theirs)))
+            seen = sa.select(Agent.agent_id).where(Agent.visible(self.viewer_id))
+            found.append(agent_id.in_(seen))
         return found
