@@ -252,7 +252,10 @@ def test_what_has_no_price_is_named_with_the_way_to_price_it(
     form = console.form(unescape(link))
     assert (form["provider"], form["model"]) == ("openai", "in-house")
     assert form["valid_from"] == (utcnow() - timedelta(days=6)).strftime("%Y-%m-%dT00:00")
-    assert "unpriced" in rows_of(console.get(COSTS, group_by="model").text)[1]
+    assert "in-house unpriced 1" in rows_of(console.get(COSTS, group_by="model").text)[1]
+    alone = console.get(COSTS, model="in-house").text
+    assert "Total unpriced 1" in text_of(alone)
+    assert re.search(r"\d{4}-\d\d-\d\d unpriced 1 0 1 ", text_of(alone)), "nor is its day free"
     saved = console.save(unescape(link), input_per_1m="1", output_per_1m="2")
     assert "Price openai in-house is created." in saved.text
 
