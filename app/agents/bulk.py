@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from app.agents.chain import get_agent, write_primary
 from app.agents.models import Agent, LLMConfig
+from app.agents.resolution import effective_endpoint, target_of
 from app.agents.services import change_agent, lock_defaults
 from app.core.crypto import origin_of
 from app.core.db import commit
@@ -96,7 +97,7 @@ def _differences(agent: Agent, data: dict[str, Any], provider: Provider) -> list
     after["provider"] = provider.name
     if step is None or step.provider is not provider:
         after["endpoint"] = provider.base_url
-    if step is not None and _target(step) != (provider.id, origin_of(after["endpoint"])):
+    if step is not None and target_of(step) != (provider.id, origin_of(after["endpoint"])):
         after["own key"] = "none"
     return [Difference(k, before[k], after[k]) for k in before if before[k] != after[k]]
 
@@ -108,13 +109,9 @@ def _shown(step: LLMConfig | None) -> dict[str, str]:
         return dict.fromkeys(names, "")
     words = {
         "provider": step.provider.name,
-        "endpoint": step.endpoint or step.provider.base_url,
+        "endpoint": effective_endpoint(step),
         "own key": "set" if step.api_key_set else "none",
     }
     values = {name: getattr(step, name) for name in PARAMETERS}
     words |= {name: "" if value is None else str(value) for name, value in values.items()}
     return {name: words[name] for name in names}
-
-
-def _target(step: LLMConfig) -> tuple[int, str]:
-    return step.provider_id, origin_of(step.endpoint or step.provider.base_url)

@@ -6,8 +6,9 @@ import sqlalchemy as sa
 
 from app.agents.models import Agent, LLMConfig
 from app.agents.provider_choice import choose_provider
+from app.agents.resolution import target_of
 from app.agents.spelling import spelled
-from app.core.crypto import Secret, origin_of
+from app.core.crypto import Secret
 from app.core.db import commit, db, flush
 from app.core.errors import Invalid, NotFound
 from app.core.versions import check_version
@@ -229,7 +230,7 @@ def _write(step: LLMConfig, data: dict[str, Any], sent_as: dict[str, str]) -> li
 
 def _write_target(step: LLMConfig, data: dict[str, Any], sent_as: dict[str, str]) -> None:
     """Provider, endpoint and key together: a key never follows a step to another origin."""
-    before = _target(step)
+    before = target_of(step)
     if "provider" in data or "provider_id" in data:
         provider = choose_provider(data, sent_as, kept=step.provider)
         if provider is not step.provider:
@@ -240,12 +241,8 @@ def _write_target(step: LLMConfig, data: dict[str, Any], sent_as: dict[str, str]
         step.endpoint = None if override == step.provider.base_url else override
     if "api_key" in data:
         step.set_api_key(Secret(data["api_key"]) if data["api_key"] else None)
-    elif _target(step) != before and step.api_key_set:
+    elif target_of(step) != before and step.api_key_set:
         step.set_api_key(None)
-
-
-def _target(step: LLMConfig) -> tuple[int, str]:
-    return step.provider_id, origin_of(step.endpoint or step.provider.base_url)
 
 
 def _warnings(step: LLMConfig) -> list[str]:

@@ -118,6 +118,11 @@ def effective_endpoint(step: LLMConfig | SpeechConfig) -> str:
     return step.endpoint or step.provider.base_url
 
 
+def target_of(step: LLMConfig | SpeechConfig) -> tuple[int, str]:
+    """The provider and the origin that its calls go to: a key of its own follows to no other."""
+    return step.provider_id, origin_of(effective_endpoint(step))
+
+
 def effective_key(
     step: LLMConfig | SpeechConfig, environment_key: Callable[[str], FromEnvironment]
 ) -> EffectiveKey | FromEnvironment | None:

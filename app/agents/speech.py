@@ -4,7 +4,8 @@ from typing import Any
 
 from app.agents.models import Agent, SpeechConfig
 from app.agents.provider_choice import choose_provider
-from app.core.crypto import Secret, origin_of
+from app.agents.resolution import target_of
+from app.core.crypto import Secret
 from app.core.db import db
 from app.core.errors import Invalid
 from app.providers.adapters import get_adapter, list_types
@@ -54,7 +55,7 @@ def _write(agent: Agent, capability: Capability, sent: dict[str, Any], field: st
     if speech is None and not (sent.get("provider") or sent.get("provider_id")):
         raise Invalid.field(f"{field}.provider", "Missing data for required field.")
     sent_as = {name: f"{field}.{name}" for name in ("provider", "provider_id")}
-    before = _target(speech) if speech else None
+    before = target_of(speech) if speech else None
     provider = speech.provider if speech else None
     if sent.get("provider") or sent.get("provider_id"):
         provider = choose_provider(sent, sent_as, capability, kept=provider)
@@ -69,7 +70,7 @@ def _write(agent: Agent, capability: Capability, sent: dict[str, Any], field: st
         speech.settings = settings
     if "api_key" in sent:
         speech.set_api_key(Secret(sent["api_key"]) if sent["api_key"] else None)
-    elif before is not None and _target(speech) != before and speech.api_key_set:
+    elif before is not None and target_of(speech) != before and speech.api_key_set:
         speech.set_api_key(None)  # a key never follows a configuration to another origin
 
 
@@ -82,7 +83,3 @@ def _settings(
     kept = {name: value for name, value in stored.items() if name in names}
     given = {name: value for name, value in sent.items() if name not in NOT_SETTINGS}
     return check_settings(declared, kept | given, field)
-
-
-def _target(speech: SpeechConfig) -> tuple[int, str]:
-    return speech.provider_id, origin_of(speech.key_origin_url)
