@@ -11,7 +11,7 @@ from flask import Flask, Response, g, request, send_from_directory
 from flask_security import current_user
 from flask_smorest.error_handler import ErrorSchema as PlainErrorSchema
 from marshmallow import fields
-from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import DataError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from app.admin.errors import error_page
@@ -20,6 +20,7 @@ from app.core.db import CLASHES, conflict_of, db
 from app.core.errors import Invalid, SwitchyardError, Unavailable
 from app.core.openapi import LateApi
 from app.core.rate_limits import check_rate
+from app.core.trouble import AWAY, unavailable
 from app.extensions import csrf
 
 log = logging.getLogger(__name__)
@@ -107,11 +108,12 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(probes)
     app.before_request(partial(_limit, frozenset(blueprint.name for blueprint in blueprints)))
     app.register_error_handler(SwitchyardError, _refused)
-    app.register_error_handler(OperationalError, _database_away)
     app.register_error_handler(DataError, _not_storable)
     # A query may flush what is pending, and so meet a conflict before the commit does.
-    for error in CLASHES:
-        app.register_error_handler(error, _clash)
+    for clash in CLASHES:
+        app.register_error_handler(clash, _clash)
+    for away in AWAY:
+        app.register_error_handler(away, _database_away)
     app.register_error_handler(Exception, _unexpected)
     app.add_url_rule("/api/docs", "docs", _docs)
     app.add_url_rule("/api/docs/<path:filename>", "docs_asset", _docs_asset)
@@ -153,9 +155,8 @@ def _location() -> str:
     return "query" if request.method == "GET" else "json"
 
 
-def _database_away(error: OperationalError) -> Any:
-    log.error("database: %s", type(error.orig).__name__)
-    return _refused(Unavailable("The database is busy or away; try again in a moment."))
+def _database_away(error: Exception) -> Any:
+    return _refused(unavailable(error, "try again in a moment"))
 
 
 def _clash(error: Exception) -> Any:

@@ -14,6 +14,7 @@ from app.core import heartbeat
 from app.core.db import db, reading
 from app.core.keys import check_before_serving
 from app.core.redis import connect
+from app.core.trouble import what_prevents_writing
 from app.settings import SettingsError
 
 blueprint = Blueprint("probes", __name__)
@@ -28,7 +29,7 @@ def healthz() -> ResponseReturnValue:
 @blueprint.get("/readyz")
 def readyz() -> ResponseReturnValue:
     """Database, migrations, keys, Redis, a worker: 200 when all are there, 503 naming each part."""
-    parts = {**_database(), **_keys(), **_redis()}
+    parts = {**_database(), **_redis()}
     ready = all(state == "ok" for state in parts.values())
     body = {"status": "ok" if ready else "unavailable", **parts}
     return jsonify(body), 200 if ready else 503
@@ -37,9 +38,11 @@ def readyz() -> ResponseReturnValue:
 def _database() -> dict[str, str]:
     try:
         with reading():
-            return {"database": "ok", "migrations": _migrations()}
+            state = what_prevents_writing(db.session.connection()) or "ok"
+            parts = {"database": state, "migrations": _migrations()}
     except SQLAlchemyError:
-        return {"database": "unreachable", "migrations": "unknown"}
+        return {"database": "unreachable", "migrations": "unknown", "keys": "unknown"}
+    return parts | {"keys": _keys()}
 
 
 def _migrations() -> str:
@@ -49,13 +52,13 @@ def _migrations() -> str:
     return "ok" if current == _newest_migration() else "pending"
 
 
-def _keys() -> dict[str, str]:
+def _keys() -> str:
     """Keys of another database end the start of a process, but not where the database was away."""
     try:
         check_before_serving(current_app)
     except SettingsError:
-        return {"keys": "not this database's"}
-    return {"keys": "ok"}
+        return "not this database's"
+    return "ok"
 
 
 def _redis() -> dict[str, str]:

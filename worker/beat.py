@@ -4,13 +4,27 @@ Celery's own ``--beat`` forks a second process, which carries the whole app (95 
 send one message every five seconds.
 """
 
+import logging
 from typing import Any
 
 import click
 from celery import bootsteps
-from celery.beat import EmbeddedService, Scheduler
+from celery.beat import EmbeddedService, Scheduler, SchedulingError
 
 from worker.celery_app import app
+
+log = logging.getLogger(__name__)
+
+
+class PlainScheduler(Scheduler):
+    """Keeps nothing on disk: what is due is a question to the database."""
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        """As Celery's, which prints a hundred lines each time that Redis does not take it."""
+        try:
+            self.apply_async(entry, producer=producer, advance=False)
+        except SchedulingError as error:
+            log.warning("%s", error)
 
 
 class BeatThread(bootsteps.StartStopStep):
@@ -23,8 +37,7 @@ class BeatThread(bootsteps.StartStopStep):
         self.enabled = with_beat
 
     def create(self, worker: Any) -> Any:
-        # The plain scheduler keeps nothing on disk: what is due is a question to the database.
-        return EmbeddedService(worker.app, thread=True, scheduler_cls=Scheduler)
+        return EmbeddedService(worker.app, thread=True, scheduler_cls=PlainScheduler)
 
     def stop(self, worker: Any) -> None:
         # Not waited for: it may be looking for a Redis that is away, and has nothing to put down.

@@ -1,5 +1,6 @@
 """The Celery app: celeryconfig.py's settings, and a Flask context around every task."""
 
+import logging
 from functools import cache
 from typing import Any
 
@@ -9,8 +10,12 @@ from flask import Flask
 
 from app import create_app
 from app.core.actor import acting_as
+from app.core.errors import Unavailable
 from app.core.keys import check_before_serving
+from app.core.trouble import AWAY, reason_of
 from app.settings import SettingsError
+
+log = logging.getLogger(__name__)
 
 
 class ContextTask(Task):
@@ -18,7 +23,13 @@ class ContextTask(Task):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with flask_app().app_context(), acting_as(f"worker:{self.name}"):
-            return self.run(*args, **kwargs)
+            try:
+                return self.run(*args, **kwargs)
+            except (*AWAY, Unavailable) as error:
+                # A sweep does it again soon, and a traceback of a hundred lines every second
+                # hides what else there is to read in an outage.
+                log.error("%s: %s; the next sweep does it", self.name, reason_of(error))
+                return None
 
 
 @cache

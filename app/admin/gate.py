@@ -11,12 +11,13 @@ from typing import Any, ClassVar
 from flask import abort, flash, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_security import current_user
-from sqlalchemy.exc import DataError, IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from app.accounts.gate import SAFE_METHODS, Caller, Permission, caller_of_user
 from app.core.actor import set_actor
 from app.core.db import db
-from app.core.errors import Conflict, Invalid, SwitchyardError, Unavailable
+from app.core.errors import Conflict, Invalid, SwitchyardError
+from app.core.trouble import AWAY, unavailable
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +47,8 @@ def in_words(error: Exception) -> SwitchyardError | None:
         return Conflict("It clashes with what is stored.")
     if isinstance(error, DataError):
         return Invalid({}, "A value cannot be stored.")
-    if isinstance(error, OperationalError):
-        return Unavailable("The database is busy or away; nothing was saved.")
+    if isinstance(error, AWAY):
+        return unavailable(error, "nothing was saved")
     return None
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.exc import DatabaseError
 
 from app.core.actor import set_actor
 from app.core.errors import SwitchyardError
+from app.core.trouble import reason_of
 from app.settings import SettingsError
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -24,9 +25,9 @@ class Polite:
             _refuse(ctx, str(error))
         except DatabaseError as error:
             # No server, no file, no tables, or a file of something else: what a command can meet on
-            # a first day. Its own text may hold SQL.
-            kind = type(error.orig).__name__
-            _refuse(ctx, f"The database is away or not set up ({kind}): see `flask setup`.")
+            # a first day.
+            why = reason_of(error)
+            _refuse(ctx, f"The database is away or not set up ({why}): see `flask setup`.")
 
 
 def _refuse(ctx: click.Context, message: str) -> None:

@@ -20,11 +20,12 @@ from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection, Dialect, Engine
-from sqlalchemy.exc import IntegrityError, NoResultFound, OperationalError
+from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlalchemy.orm import DeclarativeBase, Session, SessionTransaction, registry
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 
-from app.core.errors import Conflict, Unavailable
+from app.core.errors import Conflict
+from app.core.trouble import AWAY, unavailable
 
 READING = "switchyard_reading"
 BUSY_SECONDS = 5
@@ -243,9 +244,9 @@ def _translated() -> Iterator[None]:
     except CLASHES as error:
         db.session.rollback()
         raise conflict_of(error) from None
-    except OperationalError:
+    except AWAY as error:
         db.session.rollback()
-        raise Unavailable("The database is busy or away; nothing was saved.") from None
+        raise unavailable(error, "nothing was saved") from None
 
 
 def conflict_of(error: Exception) -> Conflict:

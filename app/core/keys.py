@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.core.crypto import KeyUnreadable, keyring
 from app.core.db import Base, commit, db, lock, reading
 from app.core.models import EncryptionCanary
+from app.core.trouble import reason_of
 from app.settings import SettingsError
 
 SEALED = "_sealed"
@@ -59,7 +60,7 @@ def check_before_serving(app: Flask) -> None:
             with reading():
                 _verify_stored_canary()
         except SQLAlchemyError as error:
-            log.info("keys not checked against the database: %s", type(error).__name__)
+            log.info("keys not checked against the database: %s", reason_of(error))
 
 
 def verify_canary(sealed: str) -> None:

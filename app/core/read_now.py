@@ -18,8 +18,8 @@ from sqlalchemy.engine import Compiled
 from sqlalchemy.pool import PoolProxiedConnection
 
 from app.core.db import BUSY_SECONDS, db
-from app.core.errors import Unavailable
 from app.core.shared_read import SharedRead, Stuck
+from app.core.trouble import unavailable
 
 KEPT = 8
 _EXTENSION = "switchyard_read_now"
@@ -48,8 +48,8 @@ class Reader:
             return self._read(self._kept.pop(), *statement)
         try:
             return self._read(self._engine.raw_connection(), *statement)
-        except (self._away, sa.exc.TimeoutError):
-            raise Unavailable("The database is busy or away; try again in a moment.") from None
+        except (self._away, sa.exc.TimeoutError) as error:
+            raise unavailable(error, "try again in a moment") from None
 
     def share(self, statement: str) -> tuple[Any, ...] | None:
         """The same for a statement that everybody asks. Raises Unavailable."""

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.changes.services import State, read_state
 from app.core.db import db, reading
+from app.core.trouble import reason_of
 from app.push import frames, listener, rights
 from app.push.batches import Batch, prepare
 from app.push.frames import CloseCode
@@ -152,7 +153,7 @@ class Hub:
                     self._check_rights()
                 except SQLAlchemyError as error:
                     # The sockets live on, and hear what they missed when the database is back.
-                    log.error("the hub cannot look: %s", type(error).__name__)
+                    log.error("the hub cannot look: %s", reason_of(error))
                     self._stopped.wait(PAUSE_AFTER_FAILURE)
                 self._beat()
 

@@ -1,0 +1,60 @@
+"""An outage is a line a task in the worker's log, not a hundred."""
+
+import sqlite3
+
+import pytest
+from celery import Celery
+from celery.beat import SchedulingError
+from flask import Flask
+from sqlalchemy.exc import OperationalError
+
+from app.core.errors import Unavailable
+from worker import celery_app
+from worker.beat import PlainScheduler
+
+LOCKED = OperationalError("SELECT 1", {}, sqlite3.OperationalError("database is locked"))
+
+
+@pytest.mark.parametrize(
+    ("error", "why"), [(LOCKED, "database is locked"), (Unavailable("busy"), "busy")]
+)
+def test_a_task_without_its_database_says_so_in_a_line(
+    app: Flask,
+    error: Exception,
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Sweep(celery_app.ContextTask):
+        name = "tests.sweep"
+
+        def run(self) -> None:
+            raise error
+
+    monkeypatch.setattr(celery_app, "flask_app", lambda: app)
+    assert Sweep()() is None
+    assert caplog.messages == [f"tests.sweep: {why}; the next sweep does it"]
+    assert caplog.records[0].exc_info is None
+
+
+def test_whatever_else_is_wrong_is_raised(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(celery_app.ContextTask):
+        name = "tests.broken"
+
+        def run(self) -> None:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(celery_app, "flask_app", lambda: app)
+    with pytest.raises(ZeroDivisionError):
+        Broken()()
+
+
+def test_a_schedule_that_redis_does_not_take_is_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    class Refused(PlainScheduler):
+        def apply_async(self, *_args: object, **_options: object) -> None:
+            raise SchedulingError("Couldn't apply scheduled task sweep: out of memory")
+
+    with Celery(set_as_current=False) as celery:
+        Refused(celery, lazy=True).apply_entry(None)
+    assert caplog.messages == ["Couldn't apply scheduled task sweep: out of memory"]
+    assert caplog.records[0].exc_info is None
