@@ -106,10 +106,20 @@ def test_what_has_no_price_gets_one(admin: Page, desk: Desk) -> None:
     )
     wrong.fill("2")
     admin.get_by_role("button", name="Save").click()
-    told = admin.get_by_role("status")
-    expect(told).to_contain_text(f"Price {desk.provider} {model} is created.")
+    expect(admin.get_by_role("status")).to_contain_text(f"Price openai {model} is created.")
     desk.report(model=model)
     expect(admin.locator("#total-cost")).to_have_text("0.0028")
+
+    # What came before the price keeps its cost until somebody corrects it.
+    admin.get_by_role("link", name="Correct costs").click()
+    admin.get_by_role("button", name="Show what would change").click()
+    changes = admin.get_by_role("region", name="Changes by model")
+    expect(changes.get_by_role("row", name=model)).to_contain_text("unpriced")
+    admin.get_by_role("button", name="Correct 1 cost").click()
+    admin.get_by_role("dialog").get_by_role("button", name="Correct them").click()
+    expect(admin.get_by_role("heading", name="What has changed")).to_be_visible()
+    admin.get_by_role("link", name="Costs of this period").click()
+    expect(admin.locator("#total-cost")).to_have_text("0.0056")
 
 
 def test_a_budget_is_set_spent_and_seen(admin: Page, desk: Desk) -> None:
