@@ -22,7 +22,7 @@ from app.changes.state_cache import RecentlyUsed
 from app.core.actor import set_actor
 from app.core.clock import utcnow
 from app.core.crypto import hash_token
-from app.core.db import reading
+from app.core.db import db, reading
 from app.core.errors import Forbidden
 from app.extensions import csrf
 
@@ -222,6 +222,8 @@ def requires(permission: Permission) -> Callable[[View], View]:
             caller = current_caller()
             if caller.token_id is None and request.method not in SAFE_METHODS:
                 _check_csrf()
+                # Who signed in is known. As with a token, the write begins its own transaction.
+                db.session.rollback()
             caller.require(permission)
             if permission in SHARED and "agent_id" not in kwargs:
                 caller.require_unbound()

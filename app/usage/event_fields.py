@@ -20,6 +20,8 @@ MAX_AHEAD = timedelta(hours=24)
 SKEW = timedelta(minutes=5)
 """A clock that is further ahead than this is told of."""
 OK, ERROR = "ok", "error"
+STATUSES = {OK: OK, ERROR: ERROR, "success": OK, "failure": ERROR}
+"""How a call ended, as it is kept: who reports without the client library says it either way."""
 _SLUG = re.compile(r"[a-z0-9-]{1,64}\Z")
 
 
@@ -130,11 +132,11 @@ def _whole(name: str, help_: str, high: int = MAX_COUNT) -> Field:
     return Field(name, check, schema)
 
 
-def _choice(name: str, allowed: tuple[str, ...], help_: str) -> Field:
+def _choice(name: str, allowed: dict[str, str], help_: str) -> Field:
     def check(value: Any) -> Any:
-        if value not in allowed:
+        if type(value) is not str or value not in allowed:
             raise Rejected("invalid", f"{name}: must be one of {', '.join(allowed)}.")
-        return value
+        return allowed[value]
 
     schema = {"type": "string", "enum": list(allowed), "description": help_}
     return Field(name, check, schema)
@@ -173,7 +175,7 @@ FIELDS = (
     _whole("web_searches", "Searches that the provider made."),
     _instant("started_at", "From 2020-01-01 to 24 hours ahead, with its time zone."),
     _whole("latency_ms", "Milliseconds from the call to its end."),
-    _choice("status", (OK, ERROR), "How it ended."),
+    _choice("status", STATUSES, "How it ended; kept as `ok` or `error`."),
     _text("error_class", 256, "What kind of error it was."),
     _whole("attempt", "Position in the chain; 0 is the primary."),
     _whole("config_version", "The rev of the configuration used.", MAX_VERSION),
