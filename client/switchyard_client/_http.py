@@ -5,6 +5,9 @@ of the parent's connections without a byte on them. Both need the sockets themse
 """
 
 import contextlib
+import http.client
+import io
+import math
 import os
 import socket
 import time
@@ -37,6 +40,40 @@ class BearerAuth(AuthBase):
         return request
 
 
+class _Punctual(io.RawIOBase):
+    """What a socket sends, up to a deadline: a drip meets no time-out of a single packet."""
+
+    def __init__(self, source: io.RawIOBase, deadline: float) -> None:
+        self._source = source
+        self.deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if time.monotonic() > self.deadline:
+            raise TimeoutError("the head of the answer took too long")
+        return self._source.readinto(buffer)
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+
+class _PunctualResponse(http.client.HTTPResponse):
+    """Its head has to be there within the time-out as a whole; the body has `read_body`."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        deadline = time.monotonic() + (sock.gettimeout() or math.inf)
+        self._source = _Punctual(self.fp.detach(), deadline)
+        self.fp = io.BufferedReader(self._source)
+
+    def begin(self) -> None:
+        super().begin()
+        self._source.deadline = math.inf
+
+
 class _Tracked:
     """Mixed into urllib3's pools: new connections enter the registry."""
 
@@ -46,6 +83,7 @@ class _Tracked:
 
     def _new_conn(self) -> Any:
         connection = super()._new_conn()  # type: ignore[misc]
+        connection.response_class = _PunctualResponse
         self._registry[id(connection)] = connection
         return connection
 

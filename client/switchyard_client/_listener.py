@@ -163,13 +163,16 @@ class Listener:
             self._feed(FrameReceived(frame))
 
     def _feed(self, event: Event) -> None:
-        """Hand an event to the protocol, and what comes of it back, until all is quiet."""
-        events = deque([event])
-        while events and not self._stopping:
-            for action in self._protocol.handle(events.popleft(), time.monotonic()):
-                result = self._perform(action)
-                if result is not None:
-                    events.append(result)
+        """Hand an event to the protocol, and what comes of it back, until all is quiet.
+
+        A connection is made last: it may hang for a while, and what a sync has brought is there.
+        """
+        actions = list(self._protocol.handle(event, time.monotonic()))
+        while actions and not self._stopping:
+            actions.sort(key=lambda action: isinstance(action, Connect))
+            result = self._perform(actions.pop(0))
+            if result is not None:
+                actions += self._protocol.handle(result, time.monotonic())
 
     def _perform(self, action: Action) -> Event | None:  # one line an action
         match action:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import ssl
+import threading
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
@@ -21,7 +22,7 @@ from ._errors import (
     Unreachable,
 )
 from ._headers import retry_after
-from ._http import abandon_socket
+from ._http import abandon_socket, interrupt_socket
 
 Verify = bool | str
 
@@ -107,7 +108,11 @@ def dial(
 ) -> WebSocketStream:
     """Open the stream, blocking up to about `timeout`. Raises TransportError."""
     header = [f"Authorization: Bearer {token}"] if token else []
+    # The time-out below is for each byte of the handshake: a drip would never meet it.
+    deadline = threading.Timer(timeout, lambda: interrupt_dialing(connection))
+    deadline.daemon = True
     try:
+        deadline.start()
         connection.connect(  # type: ignore[no-untyped-call]
             url,
             header=header,
@@ -117,9 +122,18 @@ def dial(
         )
     except websocket.WebSocketBadStatusException as error:
         raise handshake_error(error.status_code, error.resp_headers or {}) from None
-    except (websocket.WebSocketException, OSError, ValueError) as error:
+    except (websocket.WebSocketException, OSError, ValueError, RuntimeError) as error:
         raise Unreachable(f"no stream: {type(error).__name__}: {error}") from None
+    finally:
+        deadline.cancel()
     return WebSocketStream(connection)
+
+
+def interrupt_dialing(connection: websocket.WebSocket) -> None:
+    """Wake whoever opens this connection in another thread."""
+    sock = connection.sock  # looked at once: the other thread may close it at any moment
+    if sock is not None:
+        interrupt_socket(sock)
 
 
 def handshake_error(status: int, headers: Any) -> TransportError:

@@ -25,10 +25,10 @@ from ._errors import (
     Unreachable,
 )
 from ._headers import retry_after
-from ._http import BearerAuth, TrackedAdapter, abandon_socket, interrupt_socket, read_body
+from ._http import BearerAuth, TrackedAdapter, abandon_socket, read_body
 from ._messages import SyncAnswer, parse_json, parse_rejections, parse_sync
 from ._models import AgentConfig
-from ._stream import Stream, Verify, dial, stream_url, tls_context
+from ._stream import Stream, Verify, dial, interrupt_dialing, stream_url, tls_context
 from ._timings import Timings
 from ._wire import Malformed, decode_config, require_object, text
 
@@ -153,9 +153,8 @@ class HttpTransport:
         self._interrupted = True
         self._adapter.interrupt()
         dialing = self._dialing
-        sock = dialing.sock if dialing is not None else None
-        if sock is not None:
-            interrupt_socket(sock)
+        if dialing is not None:
+            interrupt_dialing(dialing)
 
     def close(self) -> None:
         self._session.close()

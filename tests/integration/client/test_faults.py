@@ -3,11 +3,16 @@
 import contextlib
 import gzip
 import socket
+import threading
 import time
 from dataclasses import replace
 
 import pytest
+import websocket
 from switchyard_client import SwitchyardClient
+from switchyard_client._errors import Unreachable
+from switchyard_client._stream import Stream, dial
+from switchyard_client._transport import HttpTransport
 
 from tests.integration.client.conftest import FAST, HASTY, ClientFactory, Heard
 from tests.support.fault_server import Answer, FaultServer, agent, wait_until
@@ -251,19 +256,60 @@ def test_compressed_answers_are_read(server: FaultServer, make_client: ClientFac
     assert client.applied_rev == 7
 
 
-def test_a_dripping_answer_has_a_deadline(make_client: ClientFactory) -> None:
+@pytest.mark.parametrize("begun", [b"Content-Length: 100000\r\n\r\n", b"X-Slow: "])
+def test_a_dripping_answer_has_a_deadline(make_client: ClientFactory, begun: bytes) -> None:
     """Each byte comes within the read time-out; only a total deadline ends that."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         client = make_client(url=url, streaming=False, timings=replace(FAST, request=0.1))
         connection, _ = listening.accept()
         with connection, contextlib.suppress(OSError):
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            connection.sendall(b"HTTP/1.1 200 OK\r\n" + begun)
             until = time.monotonic() + 60
             while client.status != "STALE" and time.monotonic() < until:
                 connection.sendall(b" ")
                 time.sleep(0.02)  # the drip
         wait_until(lambda: client.status == "STALE")
+
+
+def test_a_dripping_handshake_has_a_deadline() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"ws://127.0.0.1:{listening.getsockname()[1]}/api/ws"
+        gave_up = threading.Event()
+
+        def drip() -> None:
+            connection, _ = listening.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nX-Slow: ")
+                while not gave_up.wait(0.02):
+                    connection.sendall(b" ")
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        try:
+            with pytest.raises(Unreachable):
+                dial(websocket.WebSocket(), url, None, timeout=0.3)
+        finally:
+            gave_up.set()
+            dripping.join()
+
+
+def test_values_are_there_before_a_stream_that_hangs(
+    server: FaultServer, make_client: ClientFactory
+) -> None:
+    server.put(agent("trader"))
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        stream = f"http://127.0.0.1:{hung.getsockname()[1]}"
+
+        class Elsewhere(HttpTransport):
+            """Streams that nobody answers."""
+
+            def open_stream(self) -> Stream:
+                return HttpTransport(stream, "token-1", timings=FAST).open_stream()
+
+        client = make_client(transport=lambda: Elsewhere(server.url, "token-1", timings=FAST))
+        assert client.wait_ready(30)  # the stream is given sixty seconds
+        assert client.get_agent_config("trader").source == "agent"
 
 
 def test_redirects_are_not_followed(server: FaultServer, make_client: ClientFactory) -> None:

@@ -232,7 +232,7 @@ def test_a_closed_client_stays_closed_in_a_child(server: FaultServer) -> None:
 
 
 PRELOADED = """
-import os, sys
+import os, sys, time
 from gevent import monkey
 if sys.argv[2] == "before":
     monkey.patch_all()
@@ -241,7 +241,8 @@ from switchyard_client import SwitchyardClient
 client = SwitchyardClient(sys.argv[1], token="token-1")
 heard = []
 client.on_config_change(lambda agent_id, config: heard.append(config.model))
-assert client.wait_ready(60)
+while client.status != "LIVE":
+    time.sleep(0.01)
 if child := os.fork():
     sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 monkey.patch_all()
@@ -260,6 +261,7 @@ os._exit(0)
 @pytest.mark.parametrize("patched", ["before", "after"])
 def test_gevent_workers_of_a_preloaded_program(server: FaultServer, patched: str) -> None:
     """gevent's threads outlive a fork, and gunicorn patches a worker after it has forked."""
+    server.heartbeat_s = 600  # none is sent: whoever misses one would open another stream
     server.put(agent("trader"))
     command = [sys.executable, "-W", "ignore", "-c", PRELOADED, server.url, patched]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as program:
