@@ -9,7 +9,6 @@ from app.accounts import services
 from app.accounts.gate import Permission, requires
 from app.accounts.models import ApiToken, User
 from app.accounts.schemas import (
-    Deleted,
     NewToken,
     TokenArgs,
     TokenIn,
@@ -25,7 +24,7 @@ from app.accounts.schemas import (
     dump_new_token,
 )
 from app.core.db import read_on
-from app.core.rest import MAX_ID, Blueprint, expected_version, paged, with_etag
+from app.core.rest import MAX_ID, Blueprint, Deleted, expected_version, paged, with_etag
 
 blueprint = Blueprint("accounts", __name__, description="Users and API tokens")
 USER = f"<int(max={MAX_ID}):user_id>"

@@ -133,13 +133,6 @@ class TokenArgs(PageArgs):
     active_only = fields.Boolean(load_default=False)
 
 
-class Deleted(Schema):
-    """What a delete answers."""
-
-    message = fields.String()
-    id = fields.Integer()
-
-
 def dump_new_token(token: ApiToken, value: str) -> dict[str, Any]:
     """A token with its secret, for the one answer that shows it."""
     body: dict[str, Any] = TokenOut().dump(token)

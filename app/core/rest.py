@@ -145,6 +145,13 @@ class PageArgs(Schema):
     search = Text(max_length=128, load_default=None)
 
 
+class Deleted(Schema):
+    """What a delete answers."""
+
+    message = fields.String()
+    id = fields.Integer()
+
+
 def paged(query: sa.Select[Any], args: dict[str, Any]) -> tuple[list[Any], int]:
     """One page of a query, and how many rows it has in all."""
     count = sa.select(sa.func.count()).select_from(query.order_by(None).subquery())

@@ -8,14 +8,13 @@ from flask.views import MethodView
 from app.accounts.gate import Permission, requires
 from app.core.clock import utcnow
 from app.core.db import read_on
-from app.core.rest import MAX_ID, Blueprint, expected_version, paged, with_etag
+from app.core.rest import MAX_ID, Blueprint, Deleted, expected_version, paged, with_etag
 from app.prices import services
 from app.prices.models import Price
 from app.prices.schemas import (
     CallArgs,
     EffectiveOut,
     PriceArgs,
-    PriceDeleted,
     PriceIn,
     PriceList,
     PriceOut,
@@ -73,7 +72,7 @@ class OnePrice(MethodView):
         return _price_response(services.update_price(price_id, data, expected_version()))
 
     @requires(Permission.ADMINISTER)
-    @blueprint.response(200, PriceDeleted)
+    @blueprint.response(200, Deleted)
     @blueprint.alt_response(409, description="It has been in force")
     def delete(self, price_id: int) -> dict[str, Any]:
         """Take a row back that has never been in force."""

@@ -146,13 +146,6 @@ class PriceArgs(PageArgs):
     at = Moment(load_default=None)
 
 
-class PriceDeleted(Schema):
-    """What a delete answers."""
-
-    message = fields.String()
-    id = fields.Integer()
-
-
 def dump_tiers(tiers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Tiers as they are stored and read: ascending, their money as text."""
     ordered = sorted(tiers, key=lambda tier: tier["above"])

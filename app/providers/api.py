@@ -7,13 +7,12 @@ from flask.views import MethodView
 
 from app.accounts.gate import Permission, current_caller, requires
 from app.core.db import read_on
-from app.core.rest import MAX_ID, Blueprint, expected_version, paged, with_etag
+from app.core.rest import MAX_ID, Blueprint, Deleted, expected_version, paged, with_etag
 from app.providers import services
 from app.providers.models import Provider as ProviderRow
 from app.providers.schemas import (
     ModelList,
     ProviderArgs,
-    ProviderDeleted,
     ProviderIn,
     ProviderList,
     ProviderOut,
@@ -81,7 +80,7 @@ class Provider(MethodView):
         return _provider_response(provider)
 
     @requires(Permission.WRITE)
-    @blueprint.response(200, ProviderDeleted)
+    @blueprint.response(200, Deleted)
     @blueprint.alt_response(409, description="Agents use it; the message names them")
     def delete(self, provider_id: int) -> dict[str, Any]:
         """Remove a provider that no agent uses."""

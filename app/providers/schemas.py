@@ -108,13 +108,6 @@ class ProviderArgs(PageArgs):
     is_active = fields.Boolean(load_default=None)
 
 
-class ProviderDeleted(Schema):
-    """What a delete answers."""
-
-    message = fields.String()
-    id = fields.Integer()
-
-
 class ModelList(Schema):
     """The model names that the last good check listed; null = none was listed yet."""
 

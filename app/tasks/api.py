@@ -8,7 +8,7 @@ from flask.views import MethodView
 from app.accounts.gate import Permission, current_caller, requires
 from app.agents.answers import visible_agent
 from app.core.db import read_on
-from app.core.rest import MAX_ID, Blueprint, PageArgs, expected_version, paged, with_etag
+from app.core.rest import MAX_ID, Blueprint, Deleted, PageArgs, expected_version, paged, with_etag
 from app.tasks import assignments, services
 from app.tasks.models import Assignment, Task
 from app.tasks.schemas import (
@@ -23,7 +23,6 @@ from app.tasks.schemas import (
     SampleIn,
     SampleOut,
     SourceOut,
-    TaskDeleted,
     TaskIn,
     TaskList,
     TaskOut,
@@ -91,7 +90,7 @@ class OneTask(MethodView):
 
     @requires(Permission.WRITE)
     @blueprint.arguments(DeleteArgs, location="query")
-    @blueprint.response(200, TaskDeleted)
+    @blueprint.response(200, Deleted)
     @blueprint.alt_response(409, description="Agents have it; the message names them")
     def delete(self, args: dict[str, Any], task_id: int) -> dict[str, Any]:
         """Remove a task that no agent has; ``?cascade=true`` takes it from those that do."""

@@ -51,13 +51,6 @@ class TaskList(Schema):
     total = fields.Integer()
 
 
-class TaskDeleted(Schema):
-    """What a delete answers."""
-
-    message = fields.String()
-    id = fields.Integer()
-
-
 class DeleteArgs(Schema):
     """Whether assigned agents lose the task as well."""
 

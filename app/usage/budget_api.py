@@ -8,13 +8,12 @@ from flask.views import MethodView
 
 from app.accounts.gate import Permission, requires
 from app.core.db import read_on
-from app.core.rest import MAX_ID, Blueprint, expected_version, paged, with_etag
+from app.core.rest import MAX_ID, Blueprint, Deleted, expected_version, paged, with_etag
 from app.usage import budgets
 from app.usage.budget_counting import target_names, target_of
 from app.usage.budget_models import Budget
 from app.usage.budget_schemas import (
     BudgetArgs,
-    BudgetDeleted,
     BudgetIn,
     BudgetList,
     BudgetOut,
@@ -68,7 +67,7 @@ class OneBudget(MethodView):
         return _budget_response(budgets.update_budget(budget_id, data, expected_version()))
 
     @requires(Permission.ADMINISTER)
-    @blueprint.response(200, BudgetDeleted)
+    @blueprint.response(200, Deleted)
     def delete(self, budget_id: int) -> dict[str, Any]:
         """Remove a budget; what it blocked goes on."""
         budgets.delete_budget(budget_id, expected_version())

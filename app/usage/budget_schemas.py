@@ -105,13 +105,6 @@ class BudgetArgs(PageArgs):
     state = fields.String(validate=validate.OneOf(STATES), load_default=None)
 
 
-class BudgetDeleted(Schema):
-    """What a delete answers."""
-
-    message = fields.String()
-    id = fields.Integer()
-
-
 def dump_budget(budget: Budget, spending: Spending, target: str | None) -> dict[str, Any]:
     """A budget as it is read; ``target`` is the agent's slug or the provider's name."""
     return {

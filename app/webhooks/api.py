@@ -7,7 +7,7 @@ from flask.views import MethodView
 
 from app.accounts.gate import Permission, requires
 from app.core.db import read_on
-from app.core.rest import MAX_ID, Blueprint, expected_version, paged, with_etag
+from app.core.rest import MAX_ID, Blueprint, Deleted, expected_version, paged, with_etag
 from app.webhooks import services
 from app.webhooks.models import Webhook, WebhookDelivery
 from app.webhooks.schemas import (
@@ -16,7 +16,6 @@ from app.webhooks.schemas import (
     DeliveryOut,
     NewWebhook,
     WebhookArgs,
-    WebhookDeleted,
     WebhookIn,
     WebhookList,
     WebhookOut,
@@ -71,7 +70,7 @@ class OneWebhook(MethodView):
         return _webhook_response(services.update_webhook(webhook_id, data, expected_version()))
 
     @requires(Permission.ADMINISTER)
-    @blueprint.response(200, WebhookDeleted)
+    @blueprint.response(200, Deleted)
     def delete(self, webhook_id: int) -> dict[str, Any]:
         """Remove a webhook and its delivery log."""
         services.delete_webhook(webhook_id, expected_version())

@@ -80,13 +80,6 @@ class WebhookArgs(PageArgs):
     active_only = fields.Boolean(load_default=False)
 
 
-class WebhookDeleted(Schema):
-    """What a delete answers."""
-
-    message = fields.String()
-    id = fields.Integer()
-
-
 class AttemptOut(Schema):
     """One attempt to deliver. ``error`` is null where it was taken."""
 
