@@ -30,7 +30,6 @@ DEVELOPMENT_AGENT = {
 }
 URL_FIELD = {"llm": "api_url", "tts": "url", "stt": "url"}
 MODEL_FIELD = {"llm": "model", "tts": "model_id", "stt": "model_id"}
-USUAL_MODELS = {"ollama": DEFAULT_AGENT["llm_model"]}
 
 log = logging.getLogger(__name__)
 
@@ -121,8 +120,7 @@ def _provider_config(kind: Capability, adapter: Adapter) -> dict[str, Any]:
 
 
 def _model(kind: Capability, adapter: Adapter) -> str | None:
-    named = _of(kind, "MODEL")
-    return named or (USUAL_MODELS.get(adapter.type) if kind is Capability.LLM else None)
+    return _of(kind, "MODEL") or adapter.usual_model
 
 
 def _default_is_untouched() -> bool:

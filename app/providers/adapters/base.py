@@ -71,6 +71,8 @@ class Adapter(ABC):
     capability: Capability = Capability.LLM
     completions_path: str | None = None
     """Where a completion is asked for, below the base URL."""
+    usual_model: str | None = None
+    """What an agent of this type runs where nobody names a model; None = that has to be named."""
     settings: tuple[SettingField, ...] = ()
     """What a speech configuration may say; the key, the one secret, is not among them."""
 

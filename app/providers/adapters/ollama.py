@@ -59,4 +59,5 @@ OLLAMA = OllamaAdapter(
     default_base_url="http://127.0.0.1:11434",
     needs_key=False,
     completions_path=CHAT_PATH,
+    usual_model="mistral:7b-instruct",
 )
