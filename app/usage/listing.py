@@ -42,7 +42,7 @@ class Selection:
         return found
 
 
-class Place(NamedTuple):
+class Cursor(NamedTuple):
     """Where an event stands in the order of time."""
 
     started_at: datetime
@@ -61,8 +61,8 @@ def count_events(selection: Selection) -> int:
     return db.session.scalar(count) or 0
 
 
-def slices(selection: Selection, after: Place | None = None) -> Iterator[list[UsageEvent]]:
-    """All of them as they are now, newest first, or those behind a place; each slice in a snapshot
+def slices(selection: Selection, after: Cursor | None = None) -> Iterator[list[UsageEvent]]:
+    """All of them as they are now, newest first, or those behind a cursor; each slice in a snapshot
     of its own: a reader that takes its time holds no transaction open."""
     now = utcnow()
     conditions = [*selection.conditions, UsageEvent.received_at <= _instant(now)]
@@ -76,12 +76,12 @@ def slices(selection: Selection, after: Place | None = None) -> Iterator[list[Us
             yield rows
         if len(rows) < SLICE:
             return
-        after = place_of(rows[-1])
+        after = cursor_of(rows[-1])
 
 
-def place_of(row: UsageEvent) -> Place:
+def cursor_of(row: UsageEvent) -> Cursor:
     """Where an event stands."""
-    return Place(row.started_at, row.event_id)
+    return Cursor(row.started_at, row.event_id)
 
 
 def find_priced(selection: Selection) -> Iterator[tuple[Event, Price]]:
@@ -107,14 +107,14 @@ def _newest_first() -> sa.Select[tuple[UsageEvent]]:
     return sa.select(UsageEvent).order_by(UsageEvent.started_at.desc(), UsageEvent.event_id.desc())
 
 
-def _after(query: sa.Select[tuple[UsageEvent]], place: Place | None) -> sa.Select[Any]:
-    """What comes behind this place."""
-    if place is None:
+def _after(query: sa.Select[tuple[UsageEvent]], cursor: Cursor | None) -> sa.Select[Any]:
+    """What comes behind it."""
+    if cursor is None:
         return query
-    started_at = _instant(place.started_at)
+    started_at = _instant(cursor.started_at)
     return query.where(
         UsageEvent.started_at <= started_at,
-        sa.or_(UsageEvent.started_at < started_at, UsageEvent.event_id < place.event_id),
+        sa.or_(UsageEvent.started_at < started_at, UsageEvent.event_id < cursor.event_id),
     )
 
 

@@ -15,7 +15,7 @@ from app.core.db import commit, db, flush, reading
 from app.usage.budget_counting import request_recount
 from app.usage.cubes import CallKey
 from app.usage.ingestion import call_key, columns_of
-from app.usage.listing import Place, Selection, event_of, place_of, slices
+from app.usage.listing import Cursor, Selection, cursor_of, event_of, slices
 from app.usage.measures import NOTHING, Sums, added, measures_of
 from app.usage.models import UsageEvent, UsageRepricing
 from app.usage.pricing import Price, Pricer
@@ -62,7 +62,7 @@ class Repricing:
     report: Repriced = field(default_factory=Repriced)
     by_model: dict[tuple[str, str], Repriced] = field(default_factory=dict)
     """The events whose cost changes, by provider and model."""
-    reached: Place | None = None
+    reached: Cursor | None = None
     """The last event that was looked at."""
     is_finished: bool = False
 
@@ -77,7 +77,7 @@ class Repricing:
                     self._compare(rows)
             else:
                 self._correct([row.event_id for row in rows])
-            self.reached = place_of(rows[-1])
+            self.reached = cursor_of(rows[-1])
             if tell:
                 tell(len(rows))
             if time.monotonic() >= end:

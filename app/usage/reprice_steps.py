@@ -13,7 +13,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from app.core.db import db, read_on, reading
 from app.core.errors import BadRequest, Invalid
 from app.usage.costs import Ask, read_ask
-from app.usage.listing import Place, Selection, count_events
+from app.usage.listing import Cursor, Selection, count_events
 from app.usage.reach import Sight
 from app.usage.reprice import Repriced, Repricing
 
@@ -84,7 +84,7 @@ def take_up(text: str) -> Walk:
         held["dry_run"],
         _load(held["report"]),
         {(provider, model): _load(rest) for provider, model, *rest in held["by_model"]},
-        reached and Place(datetime.fromisoformat(reached[0]), reached[1]),
+        reached and Cursor(datetime.fromisoformat(reached[0]), reached[1]),
     )
     return Walk(ask, held["number"], repricing)
 
