@@ -26,9 +26,11 @@ from app.core.errors import Invalid, NotFound
 from app.core.rest import Blueprint, expected_version, not_modified, paged, with_etag
 
 WRITTEN_AT = {
+    "provider": "Write its name, or provider_id.",
     "fallbacks": "Write them at /agents/{agent_id}/llm-configs.",
     "tasks": "Write them at /agents/{agent_id}/tasks.",
 }
+NEVER_NULL = ("llm_provider", "llm_model")
 blueprint = Blueprint("agents", __name__, description="Agents and their chains")
 
 
@@ -111,7 +113,7 @@ class OneAgent(MethodView):
     def put(self, data: dict[str, Any], agent_id: str) -> Response:
         """The same as PATCH, only the sent fields change; an agent may be sent as it was read."""
         current_caller().require_agent(agent_id)
-        _take_parts(data, agent_id)
+        _leave_as_read(data, agent_id)
         return self._update(data, agent_id)
 
     @requires(Permission.WRITE)
@@ -168,15 +170,34 @@ def get_agent_config(agent_id: str) -> Response:
     return not_modified(etag) or with_etag(dump_provider_configs(configs, reveal=reveal), etag)
 
 
-def _take_parts(data: dict[str, Any], agent_id: str) -> None:
-    """Fallbacks and tasks are written elsewhere. Raises Invalid where they are not as they are."""
-    sent = {name: data.pop(name) for name in WRITTEN_AT if name in data}
-    if not sent:
+def _leave_as_read(data: dict[str, Any], agent_id: str) -> None:
+    """Take out what a PUT has from its GET only: nulls, and what is written elsewhere. Raises
+    Invalid where that is not as it is."""
+    parts = [name for name in WRITTEN_AT if name in data and not isinstance(data[name], str)]
+    nulls = [name for name, value in data.items() if value is None and name not in parts]
+    if not parts and not nulls:
         return
     present = dump_agent(get_agent(agent_id), get_red_button())
-    changed = {name: [WRITTEN_AT[name]] for name in sent if sent[name] != present[name]}
+    changed: dict[str, list[str]] = {}
+    for name in parts:
+        if _configured(data.pop(name)) != _configured(present[name]):
+            changed[name] = [WRITTEN_AT[name]]
+    for name in nulls:
+        if name in present and present[name] is None:
+            del data[name]
+        elif name in NEVER_NULL:
+            changed[name] = ["Field may not be null."]
     if changed:
         raise Invalid(changed)
+
+
+def _configured(part: Any) -> Any:
+    """A part without what a check may have settled since it was read."""
+    if isinstance(part, list):
+        return [_configured(item) for item in part]
+    if isinstance(part, dict):
+        return {k: _configured(v) for k, v in part.items() if k != "validation_status"}
+    return part
 
 
 def _check_fields(data: dict[str, Any]) -> None:

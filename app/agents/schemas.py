@@ -1,6 +1,5 @@
 """The wire shape of agents, in every form, and the only place that reveals a key."""
 
-from types import NoneType
 from typing import Any
 
 import marshmallow as ma
@@ -45,8 +44,10 @@ class FlatFields(Schema):
     llm_max_tokens = WholeNumber(low=1, high=128_000, allow_none=True)
 
 
-class NestedLLM(Schema):
+class NestedLLM(ReadBack):
     """Row A9's form of step 0."""
+
+    only_read = frozenset({"api_key_id"})
 
     provider = Text(min_length=1, max_length=128)
     provider_id = WholeNumber(low=1, high=MAX_ID)
@@ -62,8 +63,10 @@ class NestedLLM(Schema):
     max_tokens = WholeNumber(low=1, high=128_000, allow_none=True)
 
 
-class NestedSpeech(Schema):
+class NestedSpeech(ReadBack):
     """Row A9's form of speech; what is not named here is a setting that the adapter checks."""
+
+    only_read = frozenset({"api_key_id"})
 
     class Meta:
         unknown = ma.INCLUDE
@@ -91,8 +94,18 @@ class AgentPatch(FlatFields, StepFields):
     metadata_ = JsonObject(data_key="metadata")
 
 
+class NameOrAsRead(Text):
+    """A provider by its name; or step 0's as a read shows it, which the door compares."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if value and isinstance(value, dict):
+            return value
+        return super()._deserialize(value, *args, **kwargs)
+
+
 class AgentPut(ReadBack, AgentPatch):
-    """The same, or an agent as it was read: then the fallbacks and the tasks are as they were."""
+    """The same, or an agent as it was read: what is written elsewhere, or null for want of a chain,
+    is then as it was."""
 
     only_read = ReadBack.only_read | {
         "halted",
@@ -102,15 +115,11 @@ class AgentPut(ReadBack, AgentPatch):
         "warnings",
     }
 
+    llm_provider = Text(min_length=1, max_length=128, allow_none=True)
+    llm_model = Text(min_length=1, max_length=256, allow_none=True)
+    provider = NameOrAsRead(min_length=1, max_length=128, allow_none=True)
     fallbacks = fields.List(fields.Dict())
     tasks = fields.List(fields.Dict())
-
-    @ma.pre_load
-    def name_provider_once(self, data: Any, **_kwargs: Any) -> Any:
-        """A read shows step 0's provider as an object, beside the name that a write takes."""
-        if not isinstance(data, dict) or not isinstance(data.get("provider"), dict | NoneType):
-            return data
-        return {name: value for name, value in data.items() if name != "provider"}
 
 
 class AgentIn(AgentPatch):

@@ -8,7 +8,6 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import NoneType
 from typing import Any, NamedTuple
 
 import pytest
@@ -25,8 +24,6 @@ MIB = 1024 * 1024
 BEARER = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 JSON = "application/json"
 LARGE = {"/api/config/import", "/api/usage"}  # takes 16 MiB; its own tests go beyond
-# A PUT takes back what its GET gave: there it is an object, or null for an agent without a chain.
-READ_BACK = {("PUT /api/agents/default", "provider")}
 NOT_A_NUMBER: list[Any] = ["1", "", True, [], {}, "NaN", 10**20, 1e300, -(10**20)]
 WRONG: dict[str, list[Any]] = {
     "integer": [*NOT_A_NUMBER, 1.9, -1, "1_000"],
@@ -178,9 +175,7 @@ def test_a_value_of_the_wrong_kind_is_named(send: Send, operations: list[Operati
             for value in _wrong_values(name, schema):
                 tried += 1
                 answer = send(operation, json={name: value})
-                if (str(operation), name) in READ_BACK and isinstance(value, dict | NoneType):
-                    assert answer.status_code == 200, value
-                elif answer.status_code != 422 or name not in answer.json["errors"]["json"]:
+                if answer.status_code != 422 or name not in answer.json["errors"]["json"]:
                     taken.append((str(operation), name, value, answer.status_code))
     assert taken == []
     assert tried > 500

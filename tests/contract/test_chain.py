@@ -107,7 +107,8 @@ def test_what_was_read_is_put_back_unchanged(trader: Api, make_token: MakeToken)
     task = trader("POST", "/tasks", {"name": "t", "response_schema": {"a": {"type": "string"}}})
     trader("POST", "/agents/trader/tasks", {"task_id": task.json["id"]})
     writer = make_token("config:read", "config:write")
-    for path in ("/agents/trader", "/agents/default", "/providers/1", "/tasks/1"):
+    trader("POST", "/agents", {"name": "Bare"})
+    for path in ("/agents/trader", "/agents/bare", "/providers/1", "/tasks/1"):
         read = trader("GET", path).json
         answer = trader("PUT", path, read, token=writer)
         assert answer.status_code == 200, answer.text
@@ -115,9 +116,18 @@ def test_what_was_read_is_put_back_unchanged(trader: Api, make_token: MakeToken)
         odd = trader("PUT", path, read | {"colour": "red"})
         assert [*odd.json["errors"]["json"]] == ["colour"]
     read = trader("GET", "/agents/trader").json
-    for part in ("fallbacks", "tasks"):
-        odd = trader("PUT", "/agents/trader", read | {part: []})
-        assert [*odd.json["errors"]["json"]] == [part]
+    other = read["provider"] | {"id": 1}
+    for part, value in (
+        ("fallbacks", []),
+        ("tasks", []),
+        ("provider", other),
+        ("provider", None),
+        ("llm_model", None),
+    ):
+        odd = trader("PUT", "/agents/trader", read | {part: value})
+        assert (odd.status_code, [*odd.json["errors"]["json"]]) == (422, [part])
+    settled = read["provider"] | {"validation_status": "error"}
+    assert trader("PUT", "/agents/trader", read | {"provider": settled}).status_code == 200
 
 
 def test_put_is_all_or_nothing(trader: Api) -> None:

@@ -29,6 +29,12 @@ def test_what_is_written_reads_back_with_the_keys(speaker: Api) -> None:
     assert body["stt_provider_config"] | STT == body["stt_provider_config"]
     keys = [body[f"{kind}_provider_config"]["api_key"] for kind in ("llm", "tts", "stt")]
     assert keys == ["sk-llm", "sk-tts", None]
+    # What was read makes another agent like it; a key that is stored anew has an id of its own.
+    assert speaker("POST", "/agents", {"name": "Twin", **body}).status_code == 201
+    twin = speaker("GET", "/agents/twin/config").json
+    for kind in ("llm", "tts", "stt"):
+        ours, theirs = body[f"{kind}_provider_config"], twin[f"{kind}_provider_config"]
+        assert theirs == ours | {"api_key_id": theirs["api_key_id"]}
 
 
 def test_its_etag_stands_for_what_it_says(speaker: Api) -> None:
