@@ -2,6 +2,10 @@
 
 Colours and fonts are classes of console.css. Beside each chart stands a table with the same data,
 so that a chart itself is one image with a sentence for a name.
+
+Nothing is scaled, so text is as large on a phone as anywhere: places from left to right are parts
+of the width, in percent, those from top to bottom are pixels. What stands beside the plot, such as
+an axis' numbers, is drawn over its edge into the room that console.css leaves there.
 """
 
 import math
@@ -10,32 +14,36 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-WIDTH = 720
-LEFT = 56  # room for the numbers of the axis
 TOP = 12
 LINE_HEIGHT = 170
 FOOT = 22  # room for the times below
+PLOT = LINE_HEIGHT - TOP - FOOT
 BAR_STEP = 26
-BAR_LABEL = 170
-WIDEST_COLUMN = 48
-ROOM_FOR_LABEL = 66  # of a column, below and above it
+SHORT_LABEL = 12  # characters
+WIDEST_COLUMN = 7  # percent
+LABELS_FIT = 9  # columns that have room for their labels,
+LABELS_FIT_A_PHONE = 3  # and on a phone
 SPARK = (160, 36)
 STEPS = (1, 2, 2.5, 5, 10)
 
 # What is put in is escaped: a Markup's format sees to it.
-_SVG = Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>')
-_TEXT = Markup('<text class="chart-text" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>')
-_LINE = Markup('<line class="chart-grid" x1="{}" x2="{}" y1="{y:.1f}" y2="{y:.1f}"/>')
-_RECT = Markup('<rect class="chart-bar {}" x="{}" y="{}" width="{:.1f}" height="16" rx="3"/>')
+_SVG = Markup('<svg class="chart {}" height="{}" role="img" aria-label="{}">{}</svg>')
+_TEXT = Markup('<text class="chart-text {}" x="{}" y="{:.1f}" dx="{}" text-anchor="{}">{}</text>')
+_LINE = Markup('<line class="chart-grid" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>')
+_RECT = Markup('<rect class="chart-bar {}" x="0" y="{}" width="{:.2f}%" height="16" rx="3"/>')
 _COLUMN = Markup(
-    '<rect class="chart-bar {}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}">'
+    '<rect class="chart-bar {}" x="{:.2f}%" y="{:.1f}" width="{:.2f}%" height="{:.1f}">'
     "<title>{}: {}</title></rect>"
 )
 _DOT = Markup(
-    '<circle class="chart-dot {}" cx="{:.1f}" cy="{:.1f}" r="3"><title>{}</title></circle>'
+    '<circle class="chart-dot {}" cx="{:.2f}%" cy="{:.1f}" r="3"><title>{}</title></circle>'
+)
+# Points of a line have no percent: this one part is stretched.
+_PLOT = Markup(
+    '<svg y="{}" width="100%" height="{}" viewBox="0 0 100 {}" preserveAspectRatio="none">{}</svg>'
 )
 _AREA = Markup('<polygon class="chart-area" points="{} {}"/>')
-_CURVE = Markup('<polyline class="chart-line" points="{}"/>')
+_CURVE = Markup('<polyline class="chart-line" points="{}" vector-effect="non-scaling-stroke"/>')
 
 _SPARK = Markup(
     '<svg class="spark" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img"'
@@ -76,20 +84,19 @@ def nice_top(highest: float) -> float:
 def line_chart(points: Sequence[Point], name: str, unit: str, ends: tuple[str, str]) -> Markup:
     """A line over equal steps, from the oldest to the newest; ``ends`` are said below it."""
     top = nice_top(max((point.value or 0 for point in points), default=0))
-    height = LINE_HEIGHT - TOP - FOOT
-    step = (WIDTH - LEFT - TOP) / max(len(points) - 1, 1)
+    step = 100 / max(len(points) - 1, 1)
     places = [
-        (LEFT + step * number, TOP + height * (1 - point.value / top), point)
+        (step * number, PLOT * (1 - point.value / top), point)
         for number, point in enumerate(points)
         if point.value is not None
     ]
-    parts = [_grid(top, height, lambda value: f"{value:g} {unit}")]
+    parts = [_grid(top, lambda value: f"{value:g} {unit}")]
     if places:
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in places)
-        floor = f"{places[-1][0]:.1f},{TOP + height} {places[0][0]:.1f},{TOP + height}"
-        parts += [_AREA.format(path, floor), _CURVE.format(path)]
-    parts += [_dot(x, y, point) for x, y, point in places]
-    return _svg(name, LINE_HEIGHT, [*parts, *_ends(*ends)])
+        path = " ".join(f"{x:.2f},{y:.1f}" for x, y, _ in places)
+        floor = f"{places[-1][0]:.2f},{PLOT} {places[0][0]:.2f},{PLOT}"
+        parts.append(_PLOT.format(TOP, PLOT, PLOT, _AREA.format(path, floor) + _CURVE.format(path)))
+    parts += [_DOT.format(point.kind, x, TOP + y, point.note) for x, y, point in places]
+    return _svg("chart-axis", name, LINE_HEIGHT, [*parts, *_ends(*ends)])
 
 
 def column_chart(bars: Sequence[Bar], name: str, write: Callable[[float], str]) -> Markup:
@@ -98,21 +105,23 @@ def column_chart(bars: Sequence[Bar], name: str, write: Callable[[float], str]) 
     A few say their label and value themselves, of many only the ends do.
     """
     top = nice_top(max((bar.value for bar in bars), default=0))
-    height = LINE_HEIGHT - TOP - FOOT
-    step = (WIDTH - LEFT - TOP) / max(len(bars), 1)
+    step = 100 / max(len(bars), 1)
     width = min(step * 0.75, WIDEST_COLUMN)
-    parts = [_grid(top, height, write)]
+    on_a_phone = len(bars) <= LABELS_FIT_A_PHONE
+    parts = [_grid(top, write)]
     for number, bar in enumerate(bars):
-        middle, length = LEFT + step * (number + 0.5), height * bar.value / top
-        y = TOP + height - length
+        middle, length = step * (number + 0.5), PLOT * bar.value / top
+        y = TOP + PLOT - length
         place = (middle - width / 2, y, width, length)
         parts.append(_COLUMN.format(bar.kind, *place, bar.label, bar.text))
-        if step >= ROOM_FOR_LABEL:
-            parts.append(_text(middle, y - 4, bar.text, "middle"))
-            parts.append(_text(middle, LINE_HEIGHT - 4, bar.label, "middle"))
-    if step < ROOM_FOR_LABEL:
-        parts += _ends(bars[0].label, bars[-1].label)
-    return _svg(name, LINE_HEIGHT, parts)
+        if len(bars) <= LABELS_FIT:
+            kind = "" if on_a_phone else "chart-wide"
+            for text, at in ((bar.text, y - 4), (bar.label, LINE_HEIGHT - 4)):
+                parts.append(_text(f"{middle:.2f}%", at, text, "middle", kind=kind))
+    if not on_a_phone:
+        kind = "chart-narrow" if len(bars) <= LABELS_FIT else ""
+        parts += _ends(bars[0].label, bars[-1].label, kind)
+    return _svg("chart-axis", name, LINE_HEIGHT, parts)
 
 
 def sparkline(values: Sequence[float], name: str) -> Markup:
@@ -136,43 +145,40 @@ def gauge(share: float, name: str, kind: str, mark: float | None = None) -> Mark
 def bar_chart(bars: Sequence[Bar], name: str) -> Markup:
     """Bars from left to right, one a row, in the order given."""
     top = max((bar.value for bar in bars), default=0) or 1
-    room = WIDTH - BAR_LABEL - 90
+    long = any(len(bar.label) > SHORT_LABEL for bar in bars)
     parts = []
     for number, bar in enumerate(bars):
         y = TOP + number * BAR_STEP
-        length = max(room * bar.value / top, 1)
-        parts.append(_text(BAR_LABEL - 10, y + 12, _short(bar.label), "end"))
-        parts.append(_RECT.format(bar.kind, BAR_LABEL, y, length))
-        parts.append(_text(BAR_LABEL + length + 8, y + 12, bar.text, "start"))
-    return _svg(name, TOP + len(bars) * BAR_STEP, parts)
+        length = max(100 * bar.value / top, 0.3)
+        parts.append(_text("0", y + 12, _short(bar.label), "end", dx=-10))
+        parts.append(_RECT.format(bar.kind, y, length))
+        parts.append(_text(f"{length:.2f}%", y + 12, bar.text, "start", dx=8))
+    kind = "chart-bars chart-long" if long else "chart-bars"
+    return _svg(kind, name, TOP + len(bars) * BAR_STEP, parts)
 
 
-def _ends(oldest: str, newest: str) -> list[Markup]:
+def _ends(oldest: str, newest: str, kind: str = "") -> list[Markup]:
     """What the two ends of the steps are called, below them."""
     y = LINE_HEIGHT - 4
-    return [_text(LEFT, y, oldest, "start"), _text(WIDTH - TOP, y, newest, "end")]
+    return [_text("0", y, oldest, "start", kind=kind), _text("100%", y, newest, "end", kind=kind)]
 
 
-def _grid(top: float, height: int, write: Callable[[float], str]) -> Markup:
+def _grid(top: float, write: Callable[[float], str]) -> Markup:
     lines = []
     for part in (0.0, 0.5, 1.0):
-        y = TOP + height * (1 - part)
-        lines.append(_LINE.format(LEFT, WIDTH - TOP, y=y))
-        lines.append(_text(LEFT - 8, y + 4, write(top * part), "end"))
+        y = TOP + PLOT * (1 - part)
+        lines.append(_LINE.format(y=y))
+        lines.append(_text("0", y + 4, write(top * part), "end", dx=-8))
     return Markup("").join(lines)
 
 
-def _dot(x: float, y: float, point: Point) -> Markup:
-    return _DOT.format(point.kind, x, y, point.note)
-
-
-def _text(x: float, y: float, text: str, anchor: str) -> Markup:
-    return _TEXT.format(x, y, anchor, text)
+def _text(x: str, y: float, text: str, anchor: str, *, dx: int = 0, kind: str = "") -> Markup:
+    return _TEXT.format(kind, x, y, dx, anchor, text)
 
 
 def _short(label: str) -> str:
     return label if len(label) <= 26 else f"{label[:25]}…"
 
 
-def _svg(name: str, height: int, parts: Sequence[Markup]) -> Markup:
-    return _SVG.format(WIDTH, height, name, Markup("").join(parts))
+def _svg(kind: str, name: str, height: int, parts: Sequence[Markup]) -> Markup:
+    return _SVG.format(kind, height, name, Markup("").join(parts))

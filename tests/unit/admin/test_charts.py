@@ -40,7 +40,7 @@ def test_an_axis_ends_with_a_round_number(highest: float, top: float) -> None:
 def test_a_line_goes_through_its_points_and_leaves_gaps_out() -> None:
     points = [Point(0, "a"), Point(None, "b"), Point(100, "c", "error")]
     chart = ET.fromstring(line_chart(points, "Latency", "ms", ("then", "now")))
-    line = chart.find("polyline")
+    line = chart.find(".//polyline")
     assert line is not None
     (x0, y0), (x1, y1) = (tuple(map(float, it.split(","))) for it in line.attrib["points"].split())
     assert x0 < x1
@@ -53,12 +53,12 @@ def test_a_line_goes_through_its_points_and_leaves_gaps_out() -> None:
 
 def test_bars_are_as_long_as_their_values() -> None:
     chart = ET.fromstring(bar_chart([Bar("slow", 200, "200 ms"), Bar("quick", 50, "50 ms")], "n"))
-    widths = [float(bar.attrib["width"]) for bar in chart.findall("rect")]
+    widths = [float(bar.attrib["width"].rstrip("%")) for bar in chart.findall("rect")]
     assert widths[0] == pytest.approx(4 * widths[1], rel=0.01)
 
 
 def test_nothing_to_draw_is_drawn_as_nothing() -> None:
-    assert ET.fromstring(line_chart([], "n", "ms", ("", ""))).find("polyline") is None
+    assert ET.fromstring(line_chart([], "n", "ms", ("", ""))).find(".//polyline") is None
     assert ET.fromstring(bar_chart([], "n")).findall("rect") == []
 
 
@@ -85,6 +85,17 @@ def test_columns_stand_on_the_axis_and_say_what_they_are() -> None:
     assert texts == ["$0", "$2.5", "$5", *of_columns]
     many = ET.fromstring(column_chart(bars * 5, "Cost of each day", str))
     assert [text.text for text in many.findall("text")][3:] == ["Monday", "Wednesday"]
+
+
+def test_columns_that_a_phone_has_no_room_to_label_say_so_of_their_ends_there() -> None:
+    days = [Bar(f"day {number}", number, str(number)) for number in range(7)]
+    texts = ET.fromstring(column_chart(days, "Cost of each day", str)).findall("text")
+    narrow = [text.text for text in texts if "chart-narrow" in text.attrib["class"]]
+    assert narrow == ["day 0", "day 6"]
+    assert len([text for text in texts if "chart-wide" in text.attrib["class"]]) == 14
+
+
+def test_no_column_is_drawn_as_none() -> None:
     assert column_chart([], "Nothing", str)
 
 
