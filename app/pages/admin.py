@@ -28,7 +28,7 @@ class OverviewView(Gate, AdminIndexView):
                 "switchyard/overview.html",
                 providers=overview.count_providers(),
                 agents=overview.count_agents(visible_to),
-                attention=overview.list_attention(visible_to),
+                attention=_attention(visible_to),
                 spend=read_spend(Sight.of(g.caller)),
                 changes=overview.list_changes(visible_to, LATEST),
                 **(_of_operators() if may(Permission.INSPECT) else {}),
@@ -37,12 +37,15 @@ class OverviewView(Gate, AdminIndexView):
         )
 
 
+def _attention(visible_to: int | None) -> list[overview.Attention]:
+    """A viewer is not told of what keeps the work from being done."""
+    operational = overview.list_operational_attention() if may(Permission.INSPECT) else []
+    return overview.worst_first([*operational, *overview.list_attention(visible_to)])
+
+
 def _of_operators() -> dict[str, Any]:
-    """What a viewer does not see: all the clients, and what keeps the work from being done."""
-    return {
-        "clients": overview.count_clients(),
-        "operational": overview.list_operational_attention(),
-    }
+    """What a viewer does not see: all the clients."""
+    return {"clients": overview.count_clients()}
 
 
 def _of_admins() -> dict[str, Any]:

@@ -22,6 +22,7 @@ from app.webhooks import services as webhooks
 
 SHOWN = 8
 """How many of a kind are named; the lists behind them have the rest."""
+LEVELS = ("error", "halted", "warning", "pending")
 
 
 class Attention(NamedTuple):
@@ -84,9 +85,14 @@ def count_agents(visible_to: int | None) -> AgentCounts:
 
 def list_attention(visible_to: int | None) -> list[Attention]:
     """What needs somebody, the worst first."""
-    found = [*_providers_in_error(), *_halted(visible_to), *_unserved(visible_to), *_keyless()]
-    order = ("error", "halted", "warning", "pending")
-    return sorted(found, key=lambda item: order.index(item.level))
+    return worst_first(
+        [*_providers_in_error(), *_halted(visible_to), *_unserved(visible_to), *_keyless()]
+    )
+
+
+def worst_first(found: list[Attention]) -> list[Attention]:
+    """By level; within one, as they were found."""
+    return sorted(found, key=lambda item: LEVELS.index(item.level))
 
 
 def count_clients() -> ClientCounts:
@@ -197,12 +203,16 @@ def _keyless() -> Iterator[Attention]:
 def _halted(visible_to: int | None) -> Iterator[Attention]:
     button = get_red_button()
     if button.halted:
-        reason = f"Halted: {button.halted_reason or 'no reason given'}."
+        reason = _why_halted(button.halted_reason)
         yield Attention("halted", "agent.index_view", None, "All agents", reason)
     query = sa.select(Agent).where(Agent.halted_at.is_not(None)).order_by(Agent.name).limit(SHOWN)
     for agent in db.session.scalars(_visible(query, visible_to)):
-        reason = f"Halted: {agent.halted_reason or 'no reason given'}."
+        reason = _why_halted(agent.halted_reason)
         yield Attention("halted", "agent.details_view", agent.id, agent.name, reason)
+
+
+def _why_halted(reason: str | None) -> str:
+    return f"Halted: {(reason or 'no reason given').rstrip('. ')}."
 
 
 def _unserved(visible_to: int | None) -> Iterator[Attention]:

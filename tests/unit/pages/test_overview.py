@@ -60,7 +60,7 @@ def test_the_worst_comes_first() -> None:
     settled("refused", ValidationStatus.ERROR, "The key was refused.")
     settled("keyless", ValidationStatus.PENDING, "It needs an API key.")
     agents.create_agent({"name": "Chainless"})
-    halt.halt_all("Friday")
+    halt.halt_all("Friday.")
     assert [(item.level, item.name, item.reason) for item in overview.list_attention(None)] == [
         ("error", "refused", "The key was refused."),
         ("halted", "All agents", "Halted: Friday."),
