@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
+from alembic.runtime.migration import MigrationContext
 from flask import current_app
 from sqlalchemy.engine import Connection, Engine
 
@@ -60,7 +61,7 @@ def sqlite_alone(file: Path) -> Iterator[None]:
 @contextmanager
 def sqlite_guarded(engine: Engine, file: Path) -> Iterator[Connection]:
     """A connection without foreign keys, over a file that is put back if the block fails."""
-    copy = file.with_name(file.name + ".before-migration")
+    copy = file.with_name(file.name + ".migrating")
     with engine.connect() as connection:
         raw = connection.connection.driver_connection
         raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -75,14 +76,22 @@ def sqlite_guarded(engine: Engine, file: Path) -> Iterator[Connection]:
             connection.rollback()
             connection.invalidate()
             engine.dispose()
-            for leftover in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
+            for leftover in (Path(f"{file}-wal"), Path(f"{file}-shm")):
                 leftover.unlink(missing_ok=True)
-            shutil.copyfile(copy, file)
+            copy.replace(file)  # needs no room on the disk, and at no moment is neither there
             raise
-        finally:
-            copy.unlink(missing_ok=True)
-            if not connection.invalidated:
-                raw.execute("PRAGMA foreign_keys = ON")
+        copy.unlink()
+        raw.execute("PRAGMA foreign_keys = ON")
+
+
+def changes_something(engine: Engine) -> bool:
+    """Whether there is a step to run: if not, a large file need not be copied at every start."""
+    try:
+        destination = context.get_revision_argument()
+    except KeyError:  # `flask db current` and the like go nowhere
+        return False
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision() != destination
 
 
 def main() -> None:
@@ -90,8 +99,10 @@ def main() -> None:
     engine = db.engine
     if engine.dialect.name == "sqlite":
         file = Path(engine.url.database or "")
-        with sqlite_alone(file), sqlite_guarded(engine, file) as connection:
-            run(connection)
+        with sqlite_alone(file):
+            guard = sqlite_guarded(engine, file) if changes_something(engine) else engine.connect()
+            with guard as connection:
+                run(connection)
         return
     with engine.connect() as connection:
         # Two nodes that start at once: the second waits for the first.

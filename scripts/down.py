@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.settings import SettingsError, load_settings
 from scripts.stack.data_folder import DataFolderLock, StackRecord
-from scripts.stack.errors import StartError
+from scripts.stack.errors import StartError, in_words
 from scripts.stack.leftovers import end_leftovers
 
 _PATIENCE = 15.0  # seconds for a running supervisor to stop its children
@@ -19,8 +19,9 @@ def main() -> int:
         data_dir = Path(load_settings()["DATA_DIR"])
         print(stop(data_dir))
     except (StartError, SettingsError) as error:
-        print(error, file=sys.stderr)
-        return 2
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(in_words(error))
     return 0
 
 
@@ -41,6 +42,11 @@ def stop(data_dir: Path) -> str:
     if ended:
         return f"Ended {ended} processes that a killed run had left on {data_dir}."
     return f"Stopped {record.url}." if stopped and record else f"Nothing runs on {data_dir}."
+
+
+def _fail(message: str) -> int:
+    print(message, file=sys.stderr)
+    return 2
 
 
 def _stop_supervisor(lock: DataFolderLock, record: StackRecord) -> None:

@@ -36,7 +36,7 @@ from scripts.stack.embedded_redis import (
     redis_arguments,
     redis_log,
 )
-from scripts.stack.errors import StartError
+from scripts.stack.errors import StartError, in_words
 from scripts.stack.keys import ensure_secrets
 from scripts.stack.leftovers import RUN_VARIABLE, end_leftovers
 from scripts.stack.readiness import ReadinessProbe
@@ -49,6 +49,7 @@ _REDIS_TIMEOUT = 10.0
 
 def main() -> int:
     started = time.monotonic()
+    os.umask(0o077)  # whatever is written here holds keys, or what they protect
     try:
         settings = load_settings()
         with _locked_data_folder(settings) as record:
@@ -57,6 +58,8 @@ def main() -> int:
         return _fail(str(error), 1)
     except (StartError, SettingsError) as error:
         return _fail(f"Switchyard cannot start. {error}", 2)
+    except OSError as error:  # a full disk, no more processes, ...
+        return _fail(f"Switchyard cannot run. {in_words(error)}", 2)
     return 0
 
 

@@ -1,11 +1,12 @@
 """A copy of the SQLite file before a migration: a failed one leaves tables behind."""
 
 import re
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+
+from scripts.stack.errors import StartError
 
 _DOWN_REVISION = re.compile(r"""^down_revision\b[^=]*=\s*["'](\w+)["']""", re.MULTILINE)
 
@@ -29,9 +30,7 @@ def restored_on_failure(database: Path | None, versions: Path) -> Iterator[None]
     try:
         yield
     except BaseException:
-        _remove(database)
-        if copy is not None:
-            shutil.copy2(copy, database)
+        _put_back(copy, database)
         raise
 
 
@@ -54,6 +53,10 @@ def _current_revision(database: Path) -> str | None:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         except sqlite3.OperationalError:
             return None  # no such table: nothing was ever migrated
+        except sqlite3.DatabaseError as error:
+            raise StartError(
+                f"DATABASE_URL: {database} cannot be read ({error}). Restore it from your backup."
+            ) from None
     return row[0] if row else None
 
 
@@ -62,12 +65,22 @@ def _copy_of(database: Path) -> Path:
     copy.unlink(missing_ok=True)
     copy.touch(mode=0o600)
     # SQLite's own backup sees what is still in the write-ahead log; a plain copy does not.
-    with closing(sqlite3.connect(database)) as old, closing(sqlite3.connect(copy)) as new:
-        old.backup(new)
+    try:
+        with closing(sqlite3.connect(database)) as old, closing(sqlite3.connect(copy)) as new:
+            old.backup(new)
+    except sqlite3.Error as error:
+        raise StartError(
+            f"DATA_DIR: the database cannot be copied to {copy} before it is migrated ({error}). "
+            "Nothing was changed; it needs as much room again."
+        ) from None
     return copy
 
 
-def _remove(database: Path) -> None:
+def _put_back(copy: Path | None, database: Path) -> None:
     # The write-ahead log belongs to the file that goes.
-    for suffix in ("", "-wal", "-shm"):
+    for suffix in ("-wal", "-shm"):
         database.with_name(database.name + suffix).unlink(missing_ok=True)
+    if copy is None:
+        database.unlink(missing_ok=True)
+    else:
+        copy.replace(database)  # needs no room on the disk, and at no moment is neither there

@@ -143,6 +143,16 @@ def test_a_migration_that_breaks_a_reference_is_refused(
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_large_file_is_not_copied_where_there_is_nothing_to_do(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.copyfile", None)
+    with app.app_context():
+        flask_migrate.upgrade()
+        flask_migrate.current()
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
 def test_nobody_else_migrates_the_file_meanwhile(
     app: Flask, next_migration: Callable[[str], str]
 ) -> None:

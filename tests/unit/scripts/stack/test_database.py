@@ -1,5 +1,6 @@
 """A failed migration leaves the SQLite file as it was."""
 
+import resource
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.stack.database import migration_pending, restored_on_failure, sqlite_file
+from scripts.stack.errors import StartError
 
 
 class MigrationError(Exception):
@@ -72,6 +74,25 @@ def test_copy_is_private_and_stays_after_success(tmp_path: Path, versions: Path)
     copy = tmp_path / "db.before-migration"
     assert _tables(copy) == {"alembic_version"}
     assert copy.stat().st_mode & 0o077 == 0
+
+
+def test_no_room_for_a_copy_is_said_and_changes_nothing(tmp_path: Path, versions: Path) -> None:
+    database = _database(tmp_path / "db", "aaa")
+    before = database.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+    try:
+        with pytest.raises(StartError, match="cannot be copied"):
+            _fail_half_way(database, versions)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert database.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path, versions: Path) -> None:
+    (tmp_path / "db").write_text("a letter to somebody" * 100)
+    with pytest.raises(StartError, match="not a database"):
+        migration_pending(tmp_path / "db", versions)
 
 
 def test_nothing_is_copied_or_undone_without_a_migration(tmp_path: Path, versions: Path) -> None:
