@@ -104,6 +104,7 @@ class ProviderArgs(PageArgs):
     """Filters of the list."""
 
     type = Text(max_length=32, load_default=None)
+    capability = fields.Enum(Capability, by_value=True, load_default=None)
     status = fields.Enum(ValidationStatus, by_value=True, load_default=None)
     is_active = fields.Boolean(load_default=None)
 

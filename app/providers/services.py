@@ -31,10 +31,12 @@ def get_provider(provider_id: int, *, for_update: bool = False) -> Provider:
 
 
 def list_query(args: dict[str, Any]) -> sa.Select[Any]:
-    """Providers by name, filtered by type, status, activity and a part of the name."""
+    """Providers by name, filtered by type, capability, status, activity and a part of the name."""
     query = sa.select(Provider).order_by(Provider.name, Provider.id)
     if args.get("type"):
         query = query.where(Provider.type == args["type"])
+    if args.get("capability"):
+        query = query.where(Provider.capability == args["capability"])
     if args.get("status"):
         query = query.where(Provider.validation_status == args["status"])
     if args.get("is_active") is not None:

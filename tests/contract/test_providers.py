@@ -237,6 +237,8 @@ def test_the_list_is_by_name_and_can_be_filtered(api: Api, provider: dict[str, A
         ("type=openai&is_active=false", 1),
         ("status=pending", 3),
         ("status=connected", 0),
+        ("capability=llm", 3),
+        ("capability=tts", 0),
         ("search=ALP", 1),
         ("page=2&page_size=2", 3),
     ):

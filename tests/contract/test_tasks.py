@@ -453,6 +453,7 @@ def test_bound_tokens_keep_to_their_agents(
     forbidden: list[tuple[str, str, Any]] = [
         ("GET", "/agents/other/tasks", None),
         ("GET", f"/agents/other/tasks/{task['id']}", None),
+        ("GET", "/assignments?agent_id=other", None),
         ("POST", "/agents/other/tasks", body),
         ("PATCH", f"/agents/other/tasks/{task['id']}", {"is_active": False}),
         ("DELETE", f"/agents/other/tasks/{task['id']}", None),
