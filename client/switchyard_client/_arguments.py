@@ -1,6 +1,7 @@
 """What callers hand in, checked: errors name the argument and the way out."""
 
 import os
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ._errors import ConfigurationError
@@ -20,8 +21,20 @@ def checked_switch(name: str, chosen: bool | None, *, default: bool) -> bool:
 
 def check_agent_id(agent_id: str) -> None:
     """Raises ValueError for what can be no agent's id."""
-    if not isinstance(agent_id, str) or agent_id.strip(". ") == "":
+    if not isinstance(agent_id, str) or agent_id.strip(". ") == "" or not agent_id.isprintable():
         raise ValueError(f"not an agent id: {agent_id!r}")
+
+
+def check_deadline(deadline: float | None) -> None:
+    """Raises ValueError for what is no time."""
+    if deadline is not None and not deadline > 0:
+        raise ValueError(f"deadline must be a number of seconds above 0, not {deadline!r}")
+
+
+def check_text(name: str, value: object) -> None:
+    """Raises ValueError for what no usage event can hold: it would stop those behind it too."""
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{name} must be a text, not {value!r}")
 
 
 def checked_url(url: str) -> str:
@@ -42,3 +55,20 @@ def checked_token(token: str | None) -> str | None:
     if not all(33 <= ord(character) <= 126 for character in token):
         raise ConfigurationError("token has characters that no token has; copy it again")
     return token or None
+
+
+def checked_file(path: str | Path) -> Path:
+    """The path of a file that may be written. Raises ConfigurationError where it can be none."""
+    try:
+        file = Path(path).expanduser()
+    except RuntimeError:
+        raise ConfigurationError(f"snapshot_path names a home that nobody has: {path}") from None
+    if not file.name or file.is_dir():
+        raise ConfigurationError(f"snapshot_path must name a file, not the folder {path}")
+    return file
+
+
+def check_bundle(verify: bool | str) -> None:
+    """Raises ConfigurationError for a CA bundle that is not there."""
+    if isinstance(verify, str) and not Path(verify).exists():
+        raise ConfigurationError(f"verify: there is no CA bundle {verify}")

@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack, cast
 
 from ._agents import AsyncAgent, Part
-from ._arguments import check_agent_id
-from ._attempts import Attempt, Chain, Fits, check_deadline
+from ._arguments import check_agent_id, check_deadline, check_text
+from ._attempts import Attempt, Chain, Fits
 from ._client import SwitchyardClient
 from ._landing import Landing
 from ._models import AgentConfig, Status
@@ -151,6 +151,7 @@ class AsyncSwitchyardClient:
         the iteration begins, before any call.
         """
         check_deadline(deadline)
+        check_text("task", task)
         return _AsyncAttempts(lambda: self._chain(agent_id, deadline, task, only))
 
     async def _chain(

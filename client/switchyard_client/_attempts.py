@@ -304,7 +304,7 @@ class Chain:
         self._refuse(self._read())  # the button may have been pressed during the last attempt
         now = time.monotonic()
         remaining = None if self._ends is None else self._ends - now
-        if remaining is not None and remaining <= 0 and self._failed:
+        if remaining is not None and remaining <= 0:
             raise self._exhausted(deadline=True)
         pick = None
         if not self._last_resort:
@@ -349,7 +349,7 @@ class Chain:
 
     def _exhausted(self, *, deadline: bool = False) -> AllAttemptsFailed:
         error = AllAttemptsFailed(self._config.requested_agent_id, self._failed, deadline=deadline)
-        error.__cause__ = self._failed[-1].error
+        error.__cause__ = self._failed[-1].error if self._failed else None
         return error
 
 
@@ -364,8 +364,3 @@ class Attempts(Iterator[Attempt]):
         if attempt is None:
             raise StopIteration
         return attempt
-
-
-def check_deadline(deadline: float | None) -> None:
-    if deadline is not None and not deadline > 0:
-        raise ValueError(f"deadline must be a number of seconds above 0, not {deadline!r}")

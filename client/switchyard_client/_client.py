@@ -11,8 +11,17 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from ._agents import Agent, Part
-from ._arguments import check_agent_id, checked_switch, checked_token, checked_url
-from ._attempts import Attempt, Attempts, Chain, Fits, check_deadline
+from ._arguments import (
+    check_agent_id,
+    check_bundle,
+    check_deadline,
+    check_text,
+    checked_file,
+    checked_switch,
+    checked_token,
+    checked_url,
+)
+from ._attempts import Attempt, Attempts, Chain, Fits
 from ._cache import Cache, Change
 from ._details import Details, Inquiry
 from ._errors import ConfigurationError
@@ -82,6 +91,7 @@ class SwitchyardClient:
     ) -> None:
         url = checked_url(url or os.environ.get("SWITCHYARD_URL") or DEFAULT_URL)
         token = checked_token(token or os.environ.get("SWITCHYARD_TOKEN"))
+        check_bundle(verify)
         timings = timings or Timings()
         if ttl < 0:
             raise ConfigurationError("ttl must not be negative; use seconds, e.g. 300")
@@ -211,6 +221,7 @@ class SwitchyardClient:
         ConfigurationError where `only` leaves nothing.
         """
         check_deadline(deadline)
+        check_text("task", task)
         return Attempts(self._chain(self.get_agent_config(agent_id), deadline, task, only))
 
     def _chain(
@@ -395,4 +406,4 @@ def _disk_snapshot(path: str | Path | None, token: str | None) -> DiskSnapshot |
     if token is None:
         logger.warning("no snapshot is kept: its encryption needs a token")
         return None
-    return DiskSnapshot(path, token, os.environ.get("SWITCHYARD_PREVIOUS_TOKEN"))
+    return DiskSnapshot(checked_file(path), token, os.environ.get("SWITCHYARD_PREVIOUS_TOKEN"))

@@ -51,7 +51,7 @@ class StepFailure:
 FAMILIES = frozenset(
     {"aiohttp", "anthropic", "builtins", "google", "groq", "http", "httpcore", "httpcore2"}
     | {"httpx", "httpx2", "json", "litellm", "mistralai", "ollama", "openai", "pydantic_ai"}
-    | {"requests", "simplejson", "socket", "ssl", "switchyard_client", "urllib", "urllib3"}
+    | {"requests", "simplejson", "socket", "ssl", "urllib", "urllib3"}
 )
 NAMES: dict[str, Reason | None] = {
     "SSLError": Reason.TLS,
@@ -185,7 +185,9 @@ def _by_name(error: Exception, codes: set[str]) -> Reason | None:
 
 
 def _known_classes(error: BaseException) -> list[type]:
-    return [c for c in type(error).__mro__ if _family(c) in FAMILIES]
+    """Of our own errors one alone is about a provider, the others about Switchyard's server."""
+    mro = type(error).__mro__
+    return [c for c in mro if _family(c) in FAMILIES or c.__name__ == "UnparsableReply"]
 
 
 def _family(kind: type) -> str:

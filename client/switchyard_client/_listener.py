@@ -75,18 +75,24 @@ class Listener:
         self._stream: Stream | None = None
         self._events: deque[Event] = deque()
         self._stopping = False
+        self._trouble = "it answers with what no Switchyard server says"
         self._bells: tuple[socket.socket, socket.socket] | None = None
         self._selector = _Selector()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
+        """Raises OSError or RuntimeError where the system has no descriptor or thread left."""
         self._bells = bell, push = socket.socketpair()
         bell.setblocking(False)
         push.setblocking(False)
         self._selector.register(bell, selectors.EVENT_READ)
         self._events.append(Started())
         self._ring()
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._let_go()
+            raise
 
     def refresh(self) -> None:
         """Ask the server soon; from any thread."""
@@ -121,6 +127,9 @@ class Listener:
                 if not self._stopping:
                     self._start_over()
         self._disconnect()
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._selector.close()
         for bell in self._bells or ():
             bell.close()
@@ -155,6 +164,7 @@ class Listener:
                 frame = stream.receive()
             except TransportError as error:
                 logger.info("%s", error)
+                self._trouble = str(error)
                 self._disconnect()
                 self._feed(StreamEnded(Failure.of(error)))
                 return
@@ -193,15 +203,25 @@ class Listener:
             case Expire():
                 self._cache.expire()
             case SetStatus():
-                logger.info("status %s", action.status)
+                self._tell(action.status)
                 self._on_status(action.status)
         return None
+
+    def _tell(self, status: Status) -> None:
+        """Reads go on with what is known, or with a stand-in: nothing but the log shows why."""
+        if status is Status.UNAUTHORIZED:
+            logger.warning("the server refuses the token: %s", self._trouble)
+        elif status is Status.STALE:
+            logger.warning("the server tells no configuration: %s", self._trouble)
+        else:
+            logger.info("status %s", status)
 
     def _sync(self, action: Sync) -> Event:
         try:
             answer = self._transport.sync(action.epoch, action.since, action.etag)
         except TransportError as error:
             logger.info("sync failed: %s", error)
+            self._trouble = str(error)
             return SyncFailed(Failure.of(error))
         return SyncAnswered(answer)
 
@@ -211,6 +231,7 @@ class Listener:
             self._stream = self._transport.open_stream()
         except TransportError as error:
             logger.info("%s", error)
+            self._trouble = str(error)
             return StreamEnded(Failure.of(error))
         self._selector.register(self._stream, selectors.EVENT_READ)
         return StreamOpened()

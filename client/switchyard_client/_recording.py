@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict
 
+from ._arguments import check_text
 from ._errors import UnparsableReply
 from ._models import AgentConfig, LLMStep
 from ._streams import field
@@ -98,6 +99,8 @@ class Usage(TypedDict, total=False):
 
 
 COUNTS = tuple(name for name in Usage.__annotations__ if name.endswith(("_tokens", "_searches")))
+WHOLE_NUMBERS = (*COUNTS, "latency_ms", "attempt")
+TEXTS = Usage.__annotations__.keys() - {*WHOLE_NUMBERS, "started_at"}
 
 
 def reported_event(config: AgentConfig, reply: object, values: Usage) -> Event:
@@ -106,7 +109,9 @@ def reported_event(config: AgentConfig, reply: object, values: Usage) -> Event:
     unknown = given.keys() - Usage.__annotations__.keys()
     if unknown:
         raise TypeError(f"report_usage has no argument {sorted(unknown)[0]!r}")
-    for name in (*COUNTS, "latency_ms", "attempt"):
+    for name in given.keys() & TEXTS:
+        check_text(name, given[name])
+    for name in WHOLE_NUMBERS:
         count = given.get(name, 0)
         if not isinstance(count, int) or isinstance(count, bool) or count < 0:
             raise ValueError(f"{name} must be a whole number from 0, not {count!r}")

@@ -97,8 +97,16 @@ class Runtime:
         )
 
     def start(self) -> None:
-        """Start the listener; the other threads start with their first work."""
-        self._listener.start()
+        """Start the listener; the other threads start with their first work.
+
+        Where the system has no thread or descriptor left, this runtime is closed: the next read
+        makes another one.
+        """
+        try:
+            self._listener.start()
+        except (OSError, RuntimeError) as error:
+            logger.warning("the server is not followed for now: %s", error)
+            self.close(0)
 
     @property
     def status(self) -> Status:

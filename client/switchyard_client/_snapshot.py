@@ -30,8 +30,8 @@ FORMAT = 1
 class DiskSnapshot:
     """Writes the server's word to one file, reads it back under this or the previous token."""
 
-    def __init__(self, path: str | Path, token: str, previous_token: str | None = None) -> None:
-        self.path = Path(path).expanduser()
+    def __init__(self, path: Path, token: str, previous_token: str | None = None) -> None:
+        self.path = path
         self._tokens = [t for t in (token, previous_token) if t]
 
     def load(self) -> dict[str, AgentConfig]:

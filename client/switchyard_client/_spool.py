@@ -31,6 +31,7 @@ class Spool:
         self._snapshot = snapshot
         self._own: int | None = None
         self._held: list[tuple[Path, int]] = []
+        self._refused = False
         self.lines = 0
         """Written to the own file so far, sent ones included."""
 
@@ -44,13 +45,14 @@ class Spool:
         try:
             if self._own is None:
                 self._own = self._create()
-            content = "".join(lines).encode()
-            while content:
-                content = content[os.write(self._own, content) :]
-            os.fsync(self._own)
+            _write(self._own, "".join(lines).encode())
         except OSError as error:
-            logger.warning("usage could not be written to disk: %s", error)
+            # Tried again every second: once is enough to be told.
+            level = logging.INFO if self._refused else logging.WARNING
+            logger.log(level, "usage could not be written to disk: %s", error)
+            self._refused = True
             return False
+        self._refused = False
         self.lines += len(lines)
         return True
 
@@ -84,7 +86,11 @@ class Spool:
     def _files(self) -> list[Path]:
         held = {path for path, _ in self._held}
         pattern = f"{_escaped(self._snapshot.name)}.usage-*.jsonl"
-        return sorted(set(self._snapshot.parent.glob(pattern)) - held)
+        try:
+            return sorted(set(self._snapshot.parent.glob(pattern)) - held)
+        except OSError as error:
+            logger.warning("usage left on disk cannot be looked for: %s", error)
+            return []
 
     def _create(self) -> int:
         name = f"{self._snapshot.name}.usage-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
@@ -111,6 +117,18 @@ class Spool:
         if descriptor is not None:
             os.close(descriptor)
         return None
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    """All of it or nothing: half a line would spoil the next one."""
+    before = os.fstat(descriptor).st_size
+    try:
+        while content:
+            content = content[os.write(descriptor, content) :]
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, before)
+        raise
 
 
 def _read(descriptor: int) -> list[Event]:

@@ -146,16 +146,22 @@ def handshake_error(status: int, headers: Any) -> TransportError:
 
 
 def tls_context(verify: Verify) -> ssl.SSLContext:
-    """The same trust as `requests` has: its bundle, the usual variables, or `verify=`."""
+    """The same trust as `requests` has: its bundle, the usual variables, or `verify=`.
+
+    Raises Unreachable where the bundle cannot be read.
+    """
     if verify is False:
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         return context
     bundle = verify if isinstance(verify, str) else _environment_bundle()
-    if Path(bundle).is_dir():
-        return ssl.create_default_context(capath=bundle)
-    return ssl.create_default_context(cafile=bundle)
+    try:
+        if Path(bundle).is_dir():
+            return ssl.create_default_context(capath=bundle)
+        return ssl.create_default_context(cafile=bundle)
+    except OSError as error:
+        raise Unreachable(f"no stream: CA bundle {bundle}: {error}") from None
 
 
 def _environment_bundle() -> str:

@@ -185,13 +185,25 @@ class HttpTransport:
                     return response, read_body(response, deadline)
                 raise _refusal(path, response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            # requests' texts quote header values; the type says enough and tells no token.
-            raise Unreachable(f"{path}: {type(error).__name__}") from None
+            raise Unreachable(f"{path}: {_at_the_bottom(error)}") from None
+
+
+def _at_the_bottom(error: BaseException) -> str:
+    """What the system said. The texts of requests would quote header values: the token is one."""
+    for _ in range(8):  # what an error is about stands in its reason, its arguments or its cause
+        sources = (getattr(error, "reason", None), *error.args, error.__cause__)
+        inner = next((source for source in sources if isinstance(source, BaseException)), None)
+        if inner is None:
+            break
+        error = inner
+    return getattr(error, "strerror", None) or type(error).__name__
 
 
 def _refusal(path: str, response: requests.Response) -> TransportError:
     status = response.status_code
     message = f"{path}: {status}"
+    if response.is_redirect:
+        message += f", a redirect to {response.headers['Location'][:200]}: use that as url"
     if request_id := response.headers.get("X-Request-ID"):
         message += f" (request {request_id[:64]})"
     if status in (429, 503):

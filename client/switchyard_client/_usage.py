@@ -86,6 +86,9 @@ class UsageReporter:
     def flush(self, timeout: float) -> bool:
         """Send what waits now. True once all is acknowledged; False when it cannot be for now."""
         with self._changed:
+            starting = self._new_thread() if self._events else None
+        self._start(starting)
+        with self._changed:
             failed_before = self._failed_ever
             self._next_send, self._flushing = 0.0, bool(self._events)
             self._changed.notify_all()

@@ -16,6 +16,17 @@ Job = Callable[[], None]
 Callback = Callable[[str, AgentConfig], object]
 
 
+def start_thread(target: Callable[[], None], name: str) -> threading.Thread | None:
+    """A daemon thread that runs; None where the system, or an ending interpreter, has none left."""
+    thread = threading.Thread(target=target, name=name, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:
+        logger.warning("%s is put off: %s", name, error)
+        return None
+    return thread
+
+
 class Worker:
     """One daemon thread, started with the first job; jobs run one by one when they are due."""
 
@@ -34,9 +45,7 @@ class Worker:
             if self._stopped:
                 return
             heapq.heappush(self._jobs, (due, next(self._order), job))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+            self._thread = self._thread or start_thread(self._run, self._name)
             self._changed.notify()
 
     def stop(self) -> threading.Thread | None:
@@ -82,9 +91,7 @@ class Dispatcher:
         """Queue changes; never blocks. One caller at a time (the cache holds its lock)."""
         if not self._callbacks():
             return
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            self._thread.start()
+        self._thread = self._thread or start_thread(self._run, self._name)
         for change in changes:
             self._queue.put(change)
 

@@ -278,8 +278,14 @@ def test_the_deadline_is_for_the_whole_chain(
         client.call("trader", slow, deadline=4)
     assert caught.value.deadline_exceeded
     assert timeouts == [4, 1]
+    late = client.attempts("trader", deadline=4)
+    clock[0] += 5
+    with pytest.raises(AllAttemptsFailed, match="deadline"):
+        next(late)
     with pytest.raises(ValueError, match="deadline"):
         client.attempts("trader", deadline=0)
+    with pytest.raises(ValueError, match="task"):
+        client.attempts("trader", task=7)  # type: ignore[arg-type]
 
 
 def test_forgetting_the_with_is_told(client: SwitchyardClient) -> None:

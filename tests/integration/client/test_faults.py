@@ -115,6 +115,32 @@ def test_a_refused_token_is_not_hammered_and_values_are_kept(
     assert client.get_agent_config("trader").model == "gpt-4.1"
 
 
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (Answer("/api/", 401), "refuses the token: /api/sync: 401"),
+        (Answer("/api/", 301, {"Location": "https://there"}), "a redirect to https://there"),
+        (None, "tells no configuration: /api/sync: Connection refused"),
+    ],
+    ids=["401", "301", "away"],
+)
+def test_the_log_tells_why_a_stand_in_answers(
+    server: FaultServer,
+    make_client: ClientFactory,
+    caplog: pytest.LogCaptureFixture,
+    answer: Answer | None,
+    told: str,
+) -> None:
+    if answer is None:
+        server.stop()
+    else:
+        server.answers.append(answer)
+    client = make_client(streaming=False, timings=replace(FAST, backoff_min=60, backoff_max=60))
+    wait_until(lambda: client.status in ("STALE", "UNAUTHORIZED"))
+    [warning] = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert told in warning.getMessage()
+
+
 def test_reads_do_not_hammer_with_a_refused_token(
     server: FaultServer, make_client: ClientFactory
 ) -> None:

@@ -94,6 +94,25 @@ def test_a_closed_client_can_connect_again(server: FaultServer, make_client: Cli
     wait_until(lambda: len(server.live_sockets()) == 1)
 
 
+def test_a_system_without_threads_gets_stand_ins_until_it_has_some(
+    server: FaultServer, make_client: ClientFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.put(agent("trader"))
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        client = make_client()
+        client.on_config_change(lambda agent_id, config: None)
+        assert client.get_agent_config("trader").source == "built_in"
+        client.report_usage("trader")
+    assert client.wait_ready(60)
+    assert client.get_agent_config("trader").source == "agent"
+    assert client.flush_usage(60)
+
+
 def test_autoconnect_can_be_left_to_the_caller(
     server: FaultServer, make_client: ClientFactory
 ) -> None:

@@ -167,7 +167,7 @@ def test_a_hit_asks_nobody(server: FaultServer, make_client: ClientFactory) -> N
     assert len(server.requests) == asked
 
 
-@pytest.mark.parametrize("agent_id", ["", ".", "..", " ", None, 7])
+@pytest.mark.parametrize("agent_id", ["", ".", "..", " ", "\ud800", "a\n", None, 7])
 def test_an_impossible_id_is_the_callers_mistake(
     make_client: ClientFactory, agent_id: object
 ) -> None:

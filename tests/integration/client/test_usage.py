@@ -194,6 +194,8 @@ def test_reports_by_hand(server: FaultServer, client: SwitchyardClient) -> None:
         {"output_tokens": 1.5},
         {"attempt": True},
         {"latency_ms": "1"},
+        {"task": b"triage"},
+        {"model": object()},
         {"started_at": datetime(2026, 1, 1)},  # noqa: DTZ001  # without a zone, on purpose
     ],
 )

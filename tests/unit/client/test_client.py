@@ -4,6 +4,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
 from switchyard_client import ConfigurationError, SwitchyardClient, SwitchyardError
@@ -46,6 +47,20 @@ def test_a_token_that_can_never_work_is_refused_unquoted(token: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         checked_token(token)
     assert token not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"snapshot_path": "."},
+        {"snapshot_path": "/"},
+        {"snapshot_path": "~nobody-has-this-name/snapshot"},
+        {"verify": "no/such/bundle.pem"},
+    ],
+)
+def test_a_file_that_can_never_be_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        SwitchyardClient(token="t", autoconnect=False, **options)
 
 
 def test_a_negative_ttl_is_refused() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import requests
+from switchyard_client._errors import Unreachable
 from switchyard_client._failures import Reason, classify, status_of
 
 
@@ -133,6 +134,7 @@ def test_without_a_status_the_class_decides(error: Exception, expected: str) -> 
         FileNotFoundError(errno.ENOENT, "mine"),
         raised(sdk("redis.exceptions", "ConnectionError")),
         raised(sdk("mine", "Broken"), code=500),
+        Unreachable("Switchyard's own server, asked for a prompt in between"),
     ],
     ids=lambda error: type(error).__name__,
 )

@@ -1,5 +1,6 @@
 """Spool files: locked while their process lives, gone when all is sent."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -59,6 +60,26 @@ def test_other_files_beside_the_snapshot_are_left_alone(path: Path) -> None:
 def test_a_disk_that_refuses_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert not Spool(tmp_path / "no" / "folder").append([FIRST])
     assert "could not be written" in caplog.text
+
+
+def test_a_disk_that_is_full_for_a_while_spoils_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool, write = Spool(path), os.write
+
+    def full(descriptor: int, content: bytes) -> int:
+        if len(content) < 10:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, content[:-9])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        assert not spool.append([FIRST])
+        assert not spool.append([FIRST])
+    assert caplog.text.count("No space left") == 1
+    assert spool.append([SECOND])
+    spool.close()
+    assert Spool(path).take_over() == [SECOND]
 
 
 def test_a_child_that_closes_does_not_give_up_the_parents_lock(path: Path) -> None:
