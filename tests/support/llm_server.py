@@ -15,11 +15,11 @@ Standard library only: it also runs in environments that have a framework and no
 
 import json
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
+
+from tests.support.loopback import LoopbackHandler, LoopbackServer
 
 INPUT_TOKENS = 11
 OUTPUT_TOKENS = 3
@@ -40,8 +40,8 @@ class Call:
         return sent or self.headers.get("x-api-key") or None
 
 
-class LlmServer:
-    """A provider in threads of this process. ``start`` and ``stop``, or ``with``."""
+class LlmServer(LoopbackServer):
+    """A provider in threads of this process."""
 
     def __init__(self, text: str = "pong", port: int = 0) -> None:
         self.text = text
@@ -50,33 +50,11 @@ class LlmServer:
         self.answered = 0
         """How many answers were given whole: what it would send a bill for."""
         self._behaviour: Behaviour = _answer
-        self._released = threading.Event()
-        self._server = _Server(("127.0.0.1", port), _Handler)
-        self._server.provider = self
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.02,), name="llm-server", daemon=True
-        )
-
-    def start(self) -> Self:
-        self._thread.start()
-        return self
-
-    def stop(self) -> None:
-        """Stop listening and let go of whoever hangs."""
-        self._released.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+        super().__init__(_Handler, port)
 
     @property
     def root(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://{self.address}"
 
     @property
     def url(self) -> str:
@@ -91,7 +69,7 @@ class LlmServer:
     def fail(self, status: int, message: str = "told to", code: str | None = None) -> None:
         """With an error of this status."""
         error = {"error": {"message": message, "code": code, "type": code}}
-        self._behaviour = lambda handler: handler.send_json(error, status)
+        self._behaviour = lambda handler: handler.send_json(status, error)
 
     def hang(self) -> None:
         """Not at all, until it is stopped."""
@@ -103,7 +81,7 @@ class LlmServer:
 
     def answer_html(self) -> None:
         """200 with a web page, as a captive portal does."""
-        self._behaviour = lambda handler: handler.send(b"<html>hello</html>", "text/html")
+        self._behaviour = lambda handler: handler.send(200, b"<html>hello</html>", "text/html")
 
     def break_streams(self) -> None:
         """Begin an answer and close the connection in the middle of it."""
@@ -124,36 +102,14 @@ def refusing_url() -> str:
         return f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-    provider: LlmServer
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that gave up is what some tests are about: no traceback for it."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+class _Handler(LoopbackHandler):
     call: Call
 
-    def do_POST(self) -> None:
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        body = json.loads(self.rfile.read(int(headers.get("content-length", 0))) or b"{}")
-        self.call = Call(self.path, headers, body)
-        self.server.provider.calls.append(self.call)
-        self.server.provider._behaviour(self)
-
-    def send_json(self, document: Any, status: int = 200) -> None:
-        self.send(json.dumps(document).encode(), "application/json", status)
-
-    def send(self, body: bytes, kind: str, status: int = 200) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+    def take(self) -> None:
+        headers, body = self.read()
+        self.call = Call(self.path, headers, json.loads(body or b"{}"))
+        self.provider.calls.append(self.call)
+        self.provider._behaviour(self)
 
     def send_events(self, events: Iterator[tuple[str | None, Any]]) -> None:
         """Server-sent events; the connection ends with them."""
@@ -167,28 +123,25 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
         self.close_connection = True
 
-    def log_message(self, *_: Any) -> None:
-        """Nothing on stderr: the tests look at ``calls``."""
-
 
 def _answer(handler: _Handler) -> None:
-    provider, body = handler.server.provider, handler.call.body
+    provider, body = handler.provider, handler.call.body
     path = handler.path.partition("?")[0]
     speak = _SPEAKERS.get(path)
     if speak is None:
-        handler.send_json({"error": {"message": f"no {path} here"}}, 404)
+        handler.send_json(404, {"error": {"message": f"no {path} here"}})
         return
     speaker = speak(provider, body)
     provider.answered += 1
     if body.get("stream"):
         handler.send_events(speaker.events())
     else:
-        handler.send_json(speaker.whole())
+        handler.send_json(200, speaker.whole())
 
 
 def _break_off(handler: _Handler) -> None:
     speak = _Messages if handler.path.endswith("/messages") else _Chat
-    events = speak(handler.server.provider, handler.call.body).events()
+    events = speak(handler.provider, handler.call.body).events()
     begun = 3 if speak is _Messages else 2
     handler.send_events(event for event, _ in zip(events, range(begun), strict=False))
 
@@ -208,7 +161,7 @@ class _Speaker:
     def __init__(self, provider: LlmServer, body: dict[str, Any]) -> None:
         self._provider = provider
         self._body = body
-        self._id = f"{provider._server.server_address[1]}-{len(provider.calls)}"
+        self._id = f"{provider.port}-{len(provider.calls)}"
 
     @property
     def _words(self) -> list[str]:

@@ -19,8 +19,9 @@ import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
+
+from tests.support.loopback import LoopbackHandler, LoopbackServer
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class SeenRequest:
     body: bytes
 
 
-class LoopbackProvider:
-    """A provider in threads of this process. ``start`` and ``stop``, or ``with``."""
+class LoopbackProvider(LoopbackServer):
+    """A provider in threads of this process."""
 
     def __init__(
         self, models: list[str] | None = None, key: str | None = None, port: int = 0
@@ -45,38 +46,8 @@ class LoopbackProvider:
         self.requests: list[SeenRequest] = []
         self.reply_text = "pong"
         self._behaviour: Callable[[_Handler], None] = _answer_ok
-        self._released = threading.Event()
         self._arrived = threading.Condition()
-        self._server = _Server(("127.0.0.1", port), _Handler)
-        self._server.provider = self
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), name="loopback-provider", daemon=True
-        )
-
-    def start(self) -> Self:
-        self._thread.start()
-        return self
-
-    def stop(self) -> None:
-        """Stop listening and let go of whoever is held."""
-        self._released.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    @property
-    def port(self) -> int:
-        return int(self._server.server_address[1])
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        super().__init__(_Handler, port)
 
     @property
     def ollama_url(self) -> str:
@@ -177,51 +148,12 @@ class LoopbackProvider:
         self._behaviour = behaviour
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-    provider: LoopbackProvider
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that gave up is what many tests are about: no traceback for it."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-
-    def do_GET(self) -> None:
-        self._take()
-
-    def do_POST(self) -> None:
-        self._take()
-
-    def _take(self) -> None:
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        self.body = self.rfile.read(int(headers.get("content-length", 0)))
+class _Handler(LoopbackHandler):
+    def take(self) -> None:
+        headers, self.body = self.read()
         self.provider.note(SeenRequest(self.command, self.path, headers, self.body))
         self.released = self.provider._released
         self.provider._behaviour(self)
-
-    @property
-    def provider(self) -> LoopbackProvider:
-        return self.server.provider
-
-    def send(
-        self, status: int, body: bytes, kind: str, headers: dict[str, str] | None = None
-    ) -> None:
-        self.send_response(status)
-        fixed = {"Content-Type": kind, "Content-Length": str(len(body))}
-        for name, value in {**fixed, **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def send_json(self, status: int, document: Any) -> None:
-        self.send(status, json.dumps(document).encode(), "application/json")
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing on stderr: the tests look at ``requests``."""
 
 
 def _answer_ok(handler: _Handler) -> None:
