@@ -185,6 +185,8 @@ class OneAssignment(MethodView):
 def list_assignments(args: dict[str, Any]) -> dict[str, Any]:
     """Who has which task, by agent and task."""
     caller = current_caller()
+    if args["agent_id"] is not None:
+        caller.require_agent(args["agent_id"])
     narrowed = args | {"visible_to": caller.visible_to, "slugs": caller.agents}
     found, total = paged(assignments.list_query(narrowed), args)
     return {"assignments": [dump_assignment(assignment) for assignment in found], "total": total}
