@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core import heartbeat
@@ -64,8 +64,12 @@ def _keys() -> str:
 def _redis() -> dict[str, str]:
     try:
         with connect(current_app.config["REDIS_URL"]) as redis:
-            redis.ping()
+            redis.set("switchyard:readyz", 1, ex=60)  # a full one still answers a ping
             worker = heartbeat.is_alive(redis)
+    except AuthenticationError:
+        return {"redis": "refuses the password", "worker": "unknown"}
+    except ResponseError:
+        return {"redis": "takes no writes", "worker": "unknown"}
     except RedisError:
         return {"redis": "unreachable", "worker": "unknown"}
     return {"redis": "ok", "worker": "ok" if worker else "no heartbeat"}

@@ -19,6 +19,7 @@ from app.health.metrics import count_check
 from app.providers.models import Provider, ValidationStatus
 from tests.conftest import ADMIN_TOKEN, Api, close_app, make_app
 from tests.contract.conftest import MakeToken, on_sqlite
+from tests.support.servers import redis_server
 
 GUIDE = Path(__file__).parents[2] / "docs" / "operations.md"
 
@@ -180,6 +181,23 @@ def test_readyz_names_each_part(app: Flask, http: FlaskClient) -> None:
         ready = http.get("/readyz")
         heartbeat.end(redis, "celery@here:1")
     assert (ready.status_code, ready.json) == (200, {"status": "ok", **parts, "worker": "ok"})
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("setting", "state"),
+    [(("maxmemory", "1"), "takes no writes"), (("requirepass", "another"), "refuses the password")],
+)
+def test_readyz_says_what_ails_redis(
+    database_url: str, setting: tuple[str, str], state: str
+) -> None:
+    with redis_server() as redis:
+        with redis.client() as client:
+            client.config_set(*setting)
+        app = make_app(database_url, redis.url)
+        answer = app.test_client().get("/readyz")
+        close_app(app)
+    assert (answer.status_code, answer.json["redis"]) == (503, state)
 
 
 def test_readyz_names_what_is_missing(database_url: str) -> None:
