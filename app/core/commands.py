@@ -12,6 +12,9 @@ from app.core.trouble import reason_of
 from app.settings import SettingsError
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+EXIT_CODE = click.option(
+    "--exit-code", is_flag=True, help="With --dry-run: exit code 1 if something would change."
+)
 
 
 class Polite:

@@ -17,7 +17,7 @@ providers_group = Group("providers", help="Endpoints with their credentials.")
 
 @providers_group.command("check")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option("--all", "everybody", is_flag=True, help="Every active provider.")
+@click.option("--all", "everybody", is_flag=True, help="Every active provider, as without a word.")
 @click.option("--due", is_flag=True, help="Those whose time has come.")
 @click.option("--wait", is_flag=True, help="Until all results are there.")
 @click.option(
@@ -31,15 +31,15 @@ providers_group = Group("providers", help="Endpoints with their credentials.")
 def check_command(
     names: tuple[str, ...], everybody: bool, due: bool, wait: bool, timeout: float, as_json: bool
 ) -> None:
-    """Check providers.
+    """Check providers: those named, those that are due, or all.
 
     A worker does it; where none runs, this command does it itself, and then waits in any case.
 
     Exit code 0: none is in error; 1: some are; 2: it could not run, or not all have ended in time.
     What lacks its API key is not checked, and says so; it is no error.
     """
-    if [bool(names), everybody, due].count(True) != 1:
-        raise click.UsageError("Name providers, or say --all or --due.")
+    if [bool(names), everybody, due].count(True) > 1:
+        raise click.UsageError("Name providers, or say --all, or --due.")
     chosen = cron.list_named(names) if names else cron.list_due() if due else cron.list_active()
     if not due:
         cron.request_checks(chosen)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from app.core.commands import AS_JSON, Group
+from app.core.commands import AS_JSON, EXIT_CODE, Group
 from app.core.db import reading
 from app.core.errors import BadRequest
 from app.transfer import document
@@ -37,19 +37,20 @@ def export_command(output: Path | None, as_json: bool) -> None:
 
 @config_group.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
-@click.option(
-    "--dry-run", is_flag=True, help="Only show what would change; exit code 1 if it would."
-)
+@click.option("--dry-run", is_flag=True, help="Only show what would change.")
+@EXIT_CODE
 @click.option("--prune", is_flag=True, help="Delete what the file's sections do not name.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask, as without a terminal.")
 @AS_JSON
-def import_command(file: str, dry_run: bool, prune: bool, yes: bool, as_json: bool) -> None:
+def import_command(
+    file: str, dry_run: bool, exit_code: bool, prune: bool, yes: bool, as_json: bool
+) -> None:
     """Make the configuration what FILE (YAML or JSON, - for stdin) says, all of it or nothing.
 
-    Exit code 0: applied, or nothing to do; 1: not applied, and there are differences; 2: refused.
+    Exit code 0: applied, shown, or nothing to do; 1: the question was answered with no; 2: refused.
     """
     load = partial(import_document, _read(file), prune=prune, progress=_progress())
-    at_once = yes and not dry_run
+    at_once = not dry_run and (yes or not _somebody_is_there())
     report = load(dry_run=not at_once)
     if not as_json:
         _print(report)
@@ -62,7 +63,12 @@ def import_command(file: str, dry_run: bool, prune: bool, yes: bool, as_json: bo
         click.echo("Applied.", err=True)
     if as_json:
         click.echo(json.dumps(report.to_dict()))
-    raise SystemExit(1 if report.dry_run and report.diff else 0)
+    raise SystemExit(1 if exit_code and report.dry_run and report.diff else 0)
+
+
+def _somebody_is_there() -> bool:
+    """Whether a question would find somebody to answer it."""
+    return sys.stdin.isatty()
 
 
 def _progress() -> Progress | None:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from app.core.commands import AS_JSON, Group
+from app.core.commands import AS_JSON, EXIT_CODE, Group
 from app.core.db import reading
 from app.usage import retention
 from app.usage.listing import Selection, count_events
@@ -46,16 +46,22 @@ def rebuild_command(first: str | None, last: str | None, as_json: bool) -> None:
 @click.option("--agent", "agent_id", help="Only calls of this agent_id.")
 @click.option("--provider", help="Only calls of this provider, as it was reported.")
 @click.option("--model", help="Only calls of this model.")
-@click.option("--dry-run", is_flag=True, help="Only show it; exit code 1 if costs would change.")
+@click.option("--dry-run", is_flag=True, help="Only show what would change.")
+@EXIT_CODE
 @AS_JSON
 def reprice_command(
-    first: str | None, last: str | None, dry_run: bool, as_json: bool, **filters: str | None
+    first: str | None,
+    last: str | None,
+    dry_run: bool,
+    exit_code: bool,
+    as_json: bool,
+    **filters: str | None,
 ) -> None:
-    """Price calls anew, by today's prices for the time of each. Needs --from.
+    """Price calls anew, by today's prices for the time of each. Needs --from, but for a dry run.
 
     Each old cost is kept beside the new one in the table usage_repricings.
     """
-    if first is None:
+    if first is None and not dry_run:
         raise click.UsageError("Say --from when on.")
     given = {name: value for name, value in filters.items() if value is not None}
     selection = Selection(_period(first, last), given)
@@ -71,7 +77,7 @@ def reprice_command(
         f" {amounts['new_cost']} USD, unpriced {report.old_unpriced} -> {report.new_unpriced}.",
         as_json,
     )
-    raise SystemExit(1 if dry_run and report.changed else 0)
+    raise SystemExit(1 if exit_code and dry_run and report.changed else 0)
 
 
 @usage_group.command("prune")

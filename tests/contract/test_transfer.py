@@ -13,6 +13,7 @@ from click.testing import Result
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from app.transfer import cli as transfer_cli
 from tests.conftest import ADMIN_TOKEN, Api
 from tests.contract.conftest import MakeToken, MakeUser, SignIn
 
@@ -443,17 +444,20 @@ def run(app: Flask) -> Run:
 
 
 @pytest.mark.usefixtures("stocked")
-def test_the_commands(api: Api, run: Run, export: Any, tmp_path: Path) -> None:
+def test_the_commands(
+    api: Api, run: Run, export: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer_cli, "_somebody_is_there", lambda: True)
     file = tmp_path / "switchyard.yaml"
     assert run("export", "-o", str(file)).exit_code == 0
     assert file.read_text() == run("export").stdout == api("GET", "/config/export").text
     assert json.loads(run("export", "--json").stdout) == export()
 
-    nothing = run("import", str(file), "--dry-run")
+    nothing = run("import", str(file), "--dry-run", "--exit-code")
     assert (nothing.exit_code, nothing.stdout) == (0, "Nothing to do.\n")
     file.write_text(file.read_text().replace("temperature: 0.7", "temperature: 0.1", 1))
     shown = run("import", str(file), "--dry-run")
-    assert shown.exit_code == 1
+    assert shown.exit_code == 0
     assert "~ agents analyst\n    llm_configs[0].temperature: 0.7 -> 0.1\n" in shown.stdout
     declined = run("import", str(file), input="n\n")
     assert declined.exit_code == 1
@@ -470,9 +474,9 @@ def test_the_commands_in_a_pipeline(api: Api, run: Run, export: Any) -> None:
     document = export()
     document["agents"] = [it for it in document["agents"] if it["agent_id"] != "analyst"]
     text = json.dumps(document)
-    shown = run("import", "-", "--prune", "--dry-run", "--json", input=text)
+    shown = run("import", "-", "--prune", "--dry-run", "--exit-code", "--json", input=text)
     assert (shown.exit_code, json.loads(shown.stdout)["deleted"]) == (1, 1)
-    applied = run("import", "-", "--prune", "--yes", "--json", input=text)
+    applied = run("import", "-", "--prune", "--json", input=text)
     assert (applied.exit_code, json.loads(applied.stdout)["dry_run"]) == (0, False)
     assert api("GET", "/agents/analyst").status_code == 404
 

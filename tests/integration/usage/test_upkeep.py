@@ -62,8 +62,10 @@ def raise_price(app: Flask, amount: str) -> None:
 def test_costs_are_corrected_when_asked_and_written_down(priced: Flask) -> None:
     before = total(priced)
     raise_price(priced, "0.002")
-    code, would = run(priced, "reprice", "--from", "2026-03-10", "--dry-run")
-    assert (code, would["events"], would["changed"]) == (1, 3, 1)
+    code, would = run(priced, "reprice", "--dry-run")
+    assert (code, would["events"], would["changed"]) == (0, 3, 1)
+    code, again = run(priced, "reprice", "--from", "2026-03-10", "--dry-run", "--exit-code")
+    assert (code, again) == (1, would)
     assert Decimal(would["new_cost"]) - Decimal(would["old_cost"]) == Decimal("0.001")
     assert total(priced) == before
     code, done = run(priced, "reprice", "--from", "2026-03-10")
@@ -80,7 +82,7 @@ def test_costs_are_corrected_when_asked_and_written_down(priced: Flask) -> None:
         assert row.rates["input_per_1m"] == "2"
         db.session.rollback()
         assert rebuild(Period()).differences == 0
-    assert run(priced, "reprice", "--from", "2026-03-10", "--dry-run")[0] == 0
+    assert run(priced, "reprice", "--dry-run", "--exit-code")[0] == 0
 
 
 def test_a_price_that_was_missing_is_filled_in(priced: Flask) -> None:
