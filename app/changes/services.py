@@ -75,12 +75,6 @@ def history_query(
     return query.where(*(condition for given, condition in wanted if given is not None))
 
 
-def list_latest(limit: int) -> list[Change]:
-    """The newest changes of the configuration; checks that merely settled are left out."""
-    query = history_query().where(Change.operation != Operation.STATUS)
-    return list(db.session.scalars(query.limit(limit)))
-
-
 def list_entities() -> list[str]:
     """The kinds of things that the history speaks of."""
     return list(db.session.scalars(sa.select(Change.entity).distinct().order_by(Change.entity)))

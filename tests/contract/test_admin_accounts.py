@@ -10,7 +10,7 @@ from flask import Flask
 from app.accounts import services as accounts
 from app.accounts.models import ApiToken, Role, Scope
 from app.agents import services as agents
-from app.changes.services import list_latest
+from app.changes.services import list_changes_of, read_state
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD
 from tests.support.console import Console
 
@@ -36,7 +36,7 @@ def make_token(console: Console, **form: Any) -> str:
 
 def newest(app: Flask) -> ApiToken:
     with app.app_context():
-        token: ApiToken = accounts.get_token(list_latest(1)[0].entity_id)
+        token: ApiToken = accounts.get_token(list_changes_of(read_state().rev)[0].entity_id)
         return token
 
 

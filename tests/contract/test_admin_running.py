@@ -12,7 +12,7 @@ from flask import Flask
 from app.accounts import services as accounts
 from app.accounts.models import Role
 from app.agents import services as agents
-from app.changes.services import list_latest, read_state
+from app.changes.services import list_changes_of, read_state
 from app.core import heartbeat
 from app.core.clock import utcnow
 from app.core.db import commit, db
@@ -135,7 +135,7 @@ def test_the_history_goes_back_to_what_was_and_brings_back_what_is_gone(
     )
     with app.app_context():
         assert agents.get_agent("first").name == "First"
-        assert list_latest(1)[0].actor == f"user:{ADMIN_EMAIL}"
+        assert list_changes_of(read_state().rev)[0].actor == f"user:{ADMIN_EMAIL}"
 
 
 def test_a_restore_of_nothing_changes_nothing(app: Flask, console: Console) -> None:

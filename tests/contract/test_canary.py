@@ -23,9 +23,9 @@ from app.core.db import Base, db
 from app.core.http import Outbound
 from app.core.jobs import REV_CHANNEL
 from app.core.redis import connect
-from app.health import services as health
 from app.webhooks.delivery import deliver_due
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ADMIN_TOKEN, close_app, make_app
+from tests.support.checks import run_check
 from tests.support.console import Console
 from tests.support.loopback_provider import LoopbackProvider
 from tests.support.processes import wait_until
@@ -300,7 +300,7 @@ def call_an_echo(world: World) -> None:
         for provider in (openai | {"api_key": PROVIDER_KEY}, mistral):
             made = http.post("/api/providers", json=provider, headers=BEARER).json
             with world.app.app_context():
-                assert health.run_check(made["id"])
+                assert run_check(made["id"])
             told = http.get(f"/api/providers/{made['id']}", headers=BEARER).text
             assert "It says" in told
             world.errors.append(told)

@@ -10,13 +10,14 @@ from flask import Flask
 from app.core.clock import utcnow
 from app.core.db import commit, db
 from app.core.http import Outbound
-from app.health import services as health
 from app.health.damping import WINDOW
 from app.health.models import ProviderAlert
+from app.health.services import request_check
 from app.providers.models import Provider, ValidationStatus
 from app.providers.services import create_provider, update_provider
 from app.webhooks.models import WebhookDelivery
 from app.webhooks.services import create_webhook
+from tests.support.checks import run_check
 from tests.support.loopback_provider import LoopbackProvider
 
 Check = Callable[[bool], list[str]]
@@ -34,8 +35,8 @@ def check(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Check]:
 
         def check(is_well: bool) -> list[str]:
             endpoint.answer_ok() if is_well else endpoint.answer_status(503)
-            health.request_check(provider_id)
-            assert health.run_check(provider_id)
+            request_check(provider_id)
+            assert run_check(provider_id)
             return [row.event for row in announced()]
 
         yield check

@@ -15,9 +15,10 @@ from app.core.clock import utcnow
 from app.core.db import commit, db
 from app.core.errors import NotFound
 from app.core.http import Outbound
-from app.health import claims, results, services
+from app.health import claims, results
 from app.health.models import ProviderCheck
 from app.health.prober import Prober
+from app.health.services import request_check
 from app.providers.adapters import CallResult, ProbeResult
 from app.providers.models import Provider
 from app.providers.services import delete_provider, update_provider
@@ -34,6 +35,7 @@ from tests.integration.health.conftest import (
     record,
     rev,
 )
+from tests.support.checks import run_check
 from tests.support.loopback_provider import LoopbackProvider
 
 
@@ -41,7 +43,7 @@ def test_a_good_check_connects(make: Callable[..., int], endpoint: LoopbackProvi
     provider_id = make()
     assert read(provider_id).validation_status is PENDING
 
-    assert services.run_check(provider_id)
+    assert run_check(provider_id)
 
     provider = read(provider_id)
     assert provider.validation_status is CONNECTED
@@ -60,11 +62,11 @@ def test_a_bad_check_says_why_and_keeps_the_models(
     make: Callable[..., int], endpoint: LoopbackProvider
 ) -> None:
     provider_id = make()
-    services.run_check(provider_id)
+    run_check(provider_id)
     endpoint.answer_status(401)
 
-    services.request_check(provider_id)
-    services.run_check(provider_id)
+    request_check(provider_id)
+    run_check(provider_id)
 
     provider = read(provider_id)
     assert provider.validation_status is ERROR
@@ -79,14 +81,14 @@ def test_only_a_turn_is_a_change(make: Callable[..., int], endpoint: LoopbackPro
     provider_id = make()
     before, version = rev(), read(provider_id).version
 
-    services.run_check(provider_id)
+    run_check(provider_id)
     assert rev() == before + 1
-    services.request_check(provider_id)
-    services.run_check(provider_id)
+    request_check(provider_id)
+    run_check(provider_id)
     assert rev() == before + 1
     endpoint.answer_status(500)
-    services.request_check(provider_id)
-    services.run_check(provider_id)
+    request_check(provider_id)
+    run_check(provider_id)
 
     assert rev() == before + 2
     assert read(provider_id).version == version
@@ -99,10 +101,10 @@ def test_a_check_that_is_not_due_is_not_run(
     make: Callable[..., int], endpoint: LoopbackProvider
 ) -> None:
     provider_id = make()
-    services.run_check(provider_id)
+    run_check(provider_id)
 
-    assert not services.run_check(provider_id)
-    assert not services.run_check(provider_id + 1000)
+    assert not run_check(provider_id)
+    assert not run_check(provider_id + 1000)
     assert len(endpoint.requests) == 1
 
 
@@ -117,7 +119,7 @@ def test_two_workers_run_one_check(
     def work() -> None:
         with app.app_context():
             barrier.wait(60)
-            outcomes.append(services.run_check(provider_id))
+            outcomes.append(run_check(provider_id))
 
     threads = [threading.Thread(target=work) for _ in range(6)]
     for thread in threads:
@@ -155,13 +157,13 @@ def test_a_call_is_made_where_it_is_asked_for(
     options = {"check_model": "loop-small"}
     provider_id = make(check_call=True, options=options)
 
-    assert services.run_check(provider_id)
+    assert run_check(provider_id)
 
     assert read(provider_id).validation_status is CONNECTED
     assert [request.method for request in endpoint.requests] == ["GET", "POST"]
     assert json.loads(endpoint.requests[1].body)["model"] == "loop-small"
     update_provider(provider_id, {"options": {"check_model": "not there"}, "check_call": False})
-    services.run_check(provider_id)
+    run_check(provider_id)
     assert len(endpoint.requests) == 3, "the list alone, which is free"
 
 
@@ -176,7 +178,7 @@ def test_a_call_that_fails_is_an_error_beside_the_models(
     monkeypatch.setattr("app.providers.adapters.openai.OpenAIAdapter.call", refuse)
     provider_id = make(check_call=True, options={"check_model": "gone"})
 
-    services.run_check(provider_id)
+    run_check(provider_id)
 
     provider = read(provider_id)
     assert provider.last_error == "It answers, but a call of gone fails: No such model."
@@ -202,7 +204,7 @@ def test_a_save_during_a_check_voids_its_result(
     assert provider.validation_status is PENDING
     assert provider.last_checked_at is None
     assert db.session.scalars(results.checks_query(provider_id)).all() == []
-    services.run_check(provider_id)
+    run_check(provider_id)
     assert read(provider_id).last_error == "The key was refused (HTTP 401). It says: wrong key"
 
 
@@ -339,7 +341,7 @@ def test_those_asked_for_go_first(make: Callable[..., int], endpoint: LoopbackPr
     waiting, asked = make("waiting"), make("asked")
     Prober().run()
     age(waiting, next_check_at=utcnow(), last_checked_at=utcnow() - timedelta(days=1))
-    services.request_check(asked)
+    request_check(asked)
 
     (first,) = claims.claim_due(utcnow(), 1)
 
@@ -367,7 +369,7 @@ def test_a_missing_key_is_said_and_nothing_is_sent(
 ) -> None:
     provider_id = make(api_key=None)
 
-    assert not services.run_check(provider_id)
+    assert not run_check(provider_id)
 
     provider = read(provider_id)
     assert provider.validation_status is PENDING
@@ -376,7 +378,7 @@ def test_a_missing_key_is_said_and_nothing_is_sent(
     assert claims.claim_due(utcnow(), 1) == [], "looked at again all the time"
     assert endpoint.requests == []
     update_provider(provider_id, {"api_key": KEY})
-    assert services.run_check(provider_id)
+    assert run_check(provider_id)
     assert read(provider_id).validation_status is CONNECTED
 
 
@@ -385,11 +387,11 @@ def test_a_lost_key_takes_the_status_back(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     provider_id = make(api_key=None)
-    assert services.run_check(provider_id)
+    assert run_check(provider_id)
     monkeypatch.delenv("OPENAI_API_KEY")
     age(provider_id, next_check_at=utcnow())
 
-    services.run_check(provider_id)
+    run_check(provider_id)
 
     provider = read(provider_id)
     assert (provider.validation_status, provider.settled_status) == (PENDING, PENDING)
@@ -401,8 +403,8 @@ def test_the_servers_key_stands_in_and_the_providers_own_goes_first(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-server")
     endpoint.key = None
 
-    services.run_check(make("without", api_key=None))
-    services.run_check(make("with"))
+    run_check(make("without", api_key=None))
+    run_check(make("with"))
 
     sent = [request.headers["authorization"] for request in endpoint.requests]
     assert sent == ["Bearer sk-server", f"Bearer {KEY}"]
@@ -414,7 +416,7 @@ def test_a_type_that_needs_no_key_is_checked_without(
     endpoint.key = None
     provider_id = make(type="ollama", base_url=endpoint.ollama_url, api_key=None)
 
-    assert services.run_check(provider_id)
+    assert run_check(provider_id)
     assert read(provider_id).validation_status is CONNECTED
 
 
@@ -427,7 +429,7 @@ def test_a_key_that_does_not_open_must_be_entered_again(
     db.session.execute(sa.update(table).where(table.c.id == provider_id).values(**sealed))
     commit()
 
-    assert services.run_check(provider_id)
+    assert run_check(provider_id)
 
     provider = read(provider_id)
     assert provider.validation_status is ERROR
@@ -442,7 +444,7 @@ def test_an_address_that_is_not_allowed_is_an_error(
     app.extensions["outbound"] = Outbound()
     provider_id = make()
 
-    services.run_check(provider_id)
+    run_check(provider_id)
 
     provider = read(provider_id)
     assert provider.validation_status is ERROR
@@ -462,7 +464,7 @@ def test_an_adapters_bug_leaves_nothing_validating(
     monkeypatch.setattr("app.providers.adapters.openai.OpenAIAdapter.probe", explode)
     provider_id = make()
 
-    assert services.run_check(provider_id)
+    assert run_check(provider_id)
 
     assert read(provider_id).last_error == "The check itself failed (RuntimeError)."
     assert KEY not in caplog.text
@@ -471,14 +473,14 @@ def test_an_adapters_bug_leaves_nothing_validating(
 def test_a_reason_of_any_length_is_stored(make: Callable[..., int]) -> None:
     provider_id = make(base_url="http://" + "a" * 1900 + ".example/v1")
 
-    assert services.run_check(provider_id)
+    assert run_check(provider_id)
     assert len(read(provider_id).last_error or "") <= 500
 
 
 def test_the_history_is_bounded(make: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "KEEP_CHECKS", 3)
     provider_id, other = make("loop"), make("other")
-    services.run_check(other)
+    run_check(other)
     for _ in range(5):
         check_an_hour_later(provider_id)
     assert len(db.session.scalars(results.checks_query(provider_id)).all()) == 3
@@ -495,27 +497,27 @@ def test_a_request_takes_the_status_back_and_nudges(
     make: Callable[..., int], nudges: list[tuple[str, Any]]
 ) -> None:
     provider_id = make()
-    services.run_check(provider_id)
+    run_check(provider_id)
     nudges.clear()
 
-    provider = services.request_check(provider_id)
+    provider = request_check(provider_id)
 
     assert provider.validation_status is PENDING
     assert nudges == [("health.check", provider_id)]
     with pytest.raises(NotFound):
-        services.request_check(provider_id + 1000)
+        request_check(provider_id + 1000)
 
 
 def _run_check(app: Flask, provider_id: int) -> None:
     with app.app_context():
-        services.run_check(provider_id)
+        run_check(provider_id)
 
 
 def check_an_hour_later(provider_id: int) -> None:
     """The first check of an hour is the one that prunes."""
     age(provider_id, last_checked_at=utcnow() - timedelta(hours=1))
-    services.request_check(provider_id)
-    assert services.run_check(provider_id)
+    request_check(provider_id)
+    assert run_check(provider_id)
 
 
 def _run_prober(app: Flask, prober: Prober) -> None:

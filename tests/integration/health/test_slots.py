@@ -7,8 +7,9 @@ import pytest
 from flask import Flask
 
 from app.core.clock import utcnow
-from app.health import claims, services
+from app.health import claims
 from app.health.prober import Prober
+from app.health.services import request_check
 from app.providers.adapters import ProbeResult
 from app.providers.services import update_provider
 from tests.integration.health.conftest import (
@@ -20,6 +21,7 @@ from tests.integration.health.conftest import (
     read,
     record,
 )
+from tests.support.checks import run_check
 from tests.support.loopback_provider import LoopbackProvider
 
 
@@ -31,7 +33,7 @@ def test_the_next_slot_is_an_interval_away(
     assert read(provider_id).next_check_at is None
     before = utcnow()
 
-    services.run_check(provider_id)
+    run_check(provider_id)
 
     planned = read(provider_id).next_check_at
     assert planned is not None
@@ -40,11 +42,11 @@ def test_the_next_slot_is_an_interval_away(
 
 def test_a_late_check_does_not_move_the_slots(make: Callable[..., int]) -> None:
     provider_id = make(check_interval=60)
-    services.run_check(provider_id)
+    run_check(provider_id)
     slot = utcnow() - timedelta(seconds=10)
     age(provider_id, next_check_at=slot)
 
-    assert services.run_check(provider_id)
+    assert run_check(provider_id)
 
     assert read(provider_id).next_check_at == slot + timedelta(seconds=60)
 
@@ -53,24 +55,24 @@ def test_no_interval_means_checks_on_request_only(
     make: Callable[..., int], endpoint: LoopbackProvider
 ) -> None:
     provider_id = make(check_interval=0)
-    assert services.run_check(provider_id)
+    assert run_check(provider_id)
 
-    assert not services.run_check(provider_id)
-    services.request_check(provider_id)
+    assert not run_check(provider_id)
+    request_check(provider_id)
 
-    assert services.run_check(provider_id)
+    assert run_check(provider_id)
     assert len(endpoint.requests) == 2
 
 
 def test_another_interval_begins_at_once(make: Callable[..., int]) -> None:
     provider_id = make(check_interval=86_400)
-    services.run_check(provider_id)
+    run_check(provider_id)
 
     update_provider(provider_id, {"check_interval": 10})
 
     provider = read(provider_id)
     assert (provider.validation_status, provider.settled_status) == (PENDING, CONNECTED)
-    assert services.run_check(provider_id)
+    assert run_check(provider_id)
     planned = read(provider_id).next_check_at
     assert planned is not None
     assert planned < utcnow() + timedelta(seconds=10)
@@ -79,7 +81,7 @@ def test_another_interval_begins_at_once(make: Callable[..., int]) -> None:
 def test_a_shorter_setting_holds_after_the_next_start(app: Flask, make: Callable[..., int]) -> None:
     usual, own = make("usual"), make("own", check_interval=3600)
     for provider_id in (usual, own):
-        services.run_check(provider_id)
+        run_check(provider_id)
     kept = read(own).next_check_at
     app.config["HEALTH_CHECK_INTERVAL"] = 20
 
