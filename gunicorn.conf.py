@@ -11,6 +11,7 @@ from gunicorn.workers.base import Worker
 
 if TYPE_CHECKING:  # the master serves nothing: without Flask it stays 8 MiB smaller
     from flask import Flask
+    from gunicorn.http.message import Request
 
 _host = os.environ.get("HOST", "127.0.0.1")
 _port = os.environ.get("PORT", "8000")
@@ -22,6 +23,7 @@ workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 threads = 96  # gthread: a socket holds one, so WS_MAX_SOCKETS (64) leaves 32 for requests
 worker_connections = 6000  # gevent: sockets and requests of one process
 keepalive = 15
+_LARGE_BODY = 64 * 1024
 
 # Below the five seconds that honcho, `make up` and most platforms give.
 graceful_timeout = 3
@@ -46,6 +48,16 @@ def post_worker_init(worker: Worker) -> None:
         end(signum, frame)
 
     signal.signal(signal.SIGTERM, handle_exit)
+
+
+def pre_request(worker: Worker, request: "Request") -> None:
+    """Of a body that is refused unread, gunicorn takes 64 KiB away; beyond, it ends the connection.
+
+    The answer has to say so, or the client loses its next request on a connection that is gone.
+    """
+    sizes = [value for name, value in request.headers if name == "CONTENT-LENGTH"]
+    if any(int(size) >= _LARGE_BODY for size in sizes):
+        request.force_close()
 
 
 def worker_int(worker: Worker) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.support.processes import running
 from tests.support.servers import RedisServer, WebServer, http_get, server_env
@@ -37,6 +38,18 @@ def web(
 @pytest.mark.usefixtures("web")
 def test_no_control_socket_is_opened_in_the_home_folder(home: Path) -> None:
     assert not [path for path in home.rglob("*") if path.is_socket()]
+
+
+def test_a_large_body_that_is_refused_unread_ends_the_connection_and_says_so(
+    web: WebServer,
+) -> None:
+    with requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {os.environ['ADMIN_TOKEN']}"
+        for size, connection in ((2 * 2**20, "close"), (1000, "keep-alive")):
+            refused = session.post(f"{web.url}/api/agents", data=b"x" * size)
+            assert refused.status_code in {413, 415}
+            assert refused.headers["Connection"] == connection
+            assert session.get(f"{web.url}/healthz").status_code == 200
 
 
 def test_killed_worker_is_replaced(web: WebServer) -> None:
