@@ -26,6 +26,7 @@ from ._cache import Cache, Change
 from ._details import Details, Inquiry
 from ._errors import ConfigurationError
 from ._failover import Cooldowns
+from ._forks import in_forked_children
 from ._models import AgentConfig, Status
 from ._recording import Usage, reported_event
 from ._runtime import SETTLED, Runtime, Settings
@@ -390,13 +391,10 @@ class SwitchyardClient:
 _clients: weakref.WeakSet[SwitchyardClient] = weakref.WeakSet()
 
 
-def _after_fork_in_child() -> None:
+@in_forked_children
+def _leave_the_parents() -> None:
     for client in list(_clients):
         client._after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _disk_snapshot(path: str | Path | None, token: str | None) -> DiskSnapshot | None:

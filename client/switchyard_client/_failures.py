@@ -53,6 +53,8 @@ FAMILIES = frozenset(
     | {"httpx", "httpx2", "json", "litellm", "mistralai", "ollama", "openai", "pydantic_ai"}
     | {"requests", "simplejson", "socket", "ssl", "urllib", "urllib3"}
 )
+# Theirs say what the caller's own server is to answer.
+WEB_FRAMEWORKS = frozenset({"fastapi", "litestar", "rest_framework", "starlette"})
 NAMES: dict[str, Reason | None] = {
     "SSLError": Reason.TLS,
     "ClientSSLError": Reason.TLS,
@@ -157,7 +159,9 @@ def _reason(error: Exception, status: int | None) -> Reason | None:
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status an exception carries, under whatever name."""
+    """The HTTP status an exception carries, under whatever name; not what it is to answer with."""
+    if any(_family(c) in WEB_FRAMEWORKS for c in type(error).__mro__):
+        return None
     own = getattr(error, "status_code", None)
     answered = getattr(getattr(error, "response", None), "status_code", None)
     candidates = [own, answered]

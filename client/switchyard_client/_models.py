@@ -125,7 +125,8 @@ class AgentConfig(LLMStep):
     version: int = field(default=0, compare=False)
     """Row version of the answering agent."""
     config_version: int = field(default=0, compare=False)
-    """The rev that last changed this resolved config."""
+    """The rev that last changed this resolved config. It names a state, it does not order two: it
+    may fall when another agent's configuration begins to answer."""
     rev: int = field(default=0, compare=False)
     """The server's rev this was read at."""
 

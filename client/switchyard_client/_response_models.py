@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from urllib.parse import unquote
 
 from ._errors import ConfigurationError
+from ._forks import in_forked_children
 from ._frozen import thaw
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ NUMBER_LIMITS = {
 SCALARS = (str, int, bool, type(None))
 
 _one_at_a_time = threading.Lock()  # two threads that ask for the same model get the same one
+
+
+@in_forked_children
+def _renew() -> None:
+    global _one_at_a_time
+    _one_at_a_time = threading.Lock()
 
 
 def response_model(task_name: str, schema: Schema) -> "type[BaseModel]":

@@ -5,10 +5,17 @@ from collections.abc import Callable
 from typing import ParamSpec
 
 from ._client import SwitchyardClient
+from ._forks import in_forked_children
 
 _Arguments = ParamSpec("_Arguments")
 _lock = threading.Lock()
 _client: SwitchyardClient | None = None
+
+
+@in_forked_children
+def _renew() -> None:
+    global _lock
+    _lock = threading.Lock()
 
 
 def _sharing(

@@ -16,13 +16,12 @@ Job = Callable[[], None]
 Callback = Callable[[str, AgentConfig], object]
 
 
-def start_thread(target: Callable[[], None], name: str) -> threading.Thread | None:
-    """A daemon thread that runs; None where the system, or an ending interpreter, has none left."""
-    thread = threading.Thread(target=target, name=name, daemon=True)
+def started(thread: threading.Thread) -> threading.Thread | None:
+    """The thread, running; None where the system, or an ending interpreter, has none left."""
     try:
         thread.start()
     except RuntimeError as error:
-        logger.warning("%s is put off: %s", name, error)
+        logger.warning("%s is put off: %s", thread.name, error)
         return None
     return thread
 
@@ -45,7 +44,10 @@ class Worker:
             if self._stopped:
                 return
             heapq.heappush(self._jobs, (due, next(self._order), job))
-            self._thread = self._thread or start_thread(self._run, self._name)
+            if self._thread is None:
+                self._thread = started(
+                    threading.Thread(target=self._run, name=self._name, daemon=True)
+                )
             self._changed.notify()
 
     def stop(self) -> threading.Thread | None:
@@ -91,7 +93,10 @@ class Dispatcher:
         """Queue changes; never blocks. One caller at a time (the cache holds its lock)."""
         if not self._callbacks():
             return
-        self._thread = self._thread or start_thread(self._run, self._name)
+        if self._thread is None:
+            # Known before it runs: whoever stops this meanwhile wants to wait for it.
+            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            self._thread = started(self._thread)
         for change in changes:
             self._queue.put(change)
 

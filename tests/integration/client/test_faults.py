@@ -338,6 +338,17 @@ def test_values_are_there_before_a_stream_that_hangs(
         assert client.get_agent_config("trader").source == "agent"
 
 
+def test_a_proxy_of_the_environment_is_used(
+    server: FaultServer, make_client: ClientFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.put(agent("trader"))
+    monkeypatch.setenv("http_proxy", server.url)  # it answers for any host
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    client = make_client(url="http://switchyard.invalid", streaming=False)
+    assert client.wait_ready(60)
+    assert client.get_agent_config("trader").source == "agent"
+
+
 def test_redirects_are_not_followed(server: FaultServer, make_client: ClientFactory) -> None:
     with FaultServer() as thief:
         server.answers.append(Answer("/api/", 302, {"Location": thief.url + "/api/sync"}))

@@ -134,6 +134,7 @@ def test_without_a_status_the_class_decides(error: Exception, expected: str) -> 
         FileNotFoundError(errno.ENOENT, "mine"),
         raised(sdk("redis.exceptions", "ConnectionError")),
         raised(sdk("mine", "Broken"), code=500),
+        raised(sdk("starlette.exceptions", "HTTPException"), status_code=503),
         Unreachable("Switchyard's own server, asked for a prompt in between"),
     ],
     ids=lambda error: type(error).__name__,

@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import tomllib
 from dataclasses import FrozenInstanceError, replace
 from decimal import Decimal
 
@@ -10,6 +11,9 @@ import pytest
 import switchyard_client
 from switchyard_client import AgentConfig, LLMStep, Prices, Secret
 from switchyard_client._frozen import freeze, thaw
+from switchyard_client._transport import USER_AGENT
+
+from tests.support.processes import ROOT
 
 KEY = "sk-very-secret"
 
@@ -60,6 +64,12 @@ def test_the_public_names() -> None:
         "shutdown_client",
     ]
     assert all(getattr(switchyard_client, name).__doc__ for name in switchyard_client.__all__)
+
+
+def test_the_release_is_the_wheels() -> None:
+    project = tomllib.loads((ROOT / "client" / "pyproject.toml").read_text())["project"]
+    assert switchyard_client.__version__ == project["version"]
+    assert f"switchyard-client/{project['version']}" == USER_AGENT
 
 
 def test_a_key_never_shows_itself(config: AgentConfig) -> None:
