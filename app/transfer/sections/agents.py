@@ -22,7 +22,7 @@ from app.core.errors import Invalid
 from app.core.rest import Flag, Schema, Text
 from app.providers.models import Capability, Provider
 from app.transfer.document import FreeForm, Item, ItemSchema, KeyMarker
-from app.transfer.sections.base import Rows, Section, by_name
+from app.transfer.sections.base import Rows, Section
 from app.transfer.sections.tasks import AssignedItem, write_assigned
 
 STEP_DEFAULTS: Item = {
@@ -85,15 +85,13 @@ class Agents(Section):
 
     name = "agents"
     key = "agent_id"
+    model = Agent
     item = AgentItem
     needed = ("name",)
 
-    def load_rows(self, *, for_update: bool = False) -> Rows:
-        query = sa.select(Agent).order_by(Agent.id)
+    def query(self) -> sa.Select[Any]:
         parts: tuple[Any, ...] = (Agent.llm_configs, Agent.speech_configs, Agent.assignments)
-        query = query.options(*map(selectinload, parts))
-        query = query.with_for_update(key_share=True) if for_update else query
-        return by_name(db.session.scalars(query), self.key)
+        return super().query().options(*map(selectinload, parts))
 
     def dump_rows(self, rows: Rows) -> list[Item]:
         emails = dict(db.session.execute(sa.select(User.id, User.email)).tuples().all())

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
+import sqlalchemy as sa
 from marshmallow import Schema
 
+from app.core.db import db
 from app.core.errors import Invalid
 from app.transfer.document import Item, Shape, alike
 
@@ -19,6 +21,7 @@ class Section(ABC):
     name: ClassVar[str]
     key: ClassVar[str]
     """The field that tells its items apart."""
+    model: ClassVar[Any]
     item: ClassVar[type[Schema]]
     needed: ClassVar[tuple[str, ...]] = ()
     """The fields that a new item must have."""
@@ -33,13 +36,20 @@ class Section(ABC):
         """What a document needs to know of the section."""
         return Shape(self.name, self.key, self.item)
 
-    @abstractmethod
-    def load_rows(self, *, for_update: bool = False) -> Rows:
-        """Every row by its name."""
+    def query(self) -> sa.Select[Any]:
+        """Every row, with what its item is read from."""
+        return sa.select(self.model).order_by(self.model.id)
 
-    @abstractmethod
+    def load_rows(self, *, for_update: bool = False) -> Rows:
+        """Every row by its name, sorted here: every database has an order of its own."""
+        query = self.query()
+        query = query.with_for_update(key_share=True) if for_update else query
+        by_name = {getattr(row, self.key): row for row in db.session.scalars(query)}
+        return dict(sorted(by_name.items()))
+
     def dump_rows(self, rows: Rows) -> list[Item]:
-        """The rows as items, by name."""
+        """The rows as items, in their order."""
+        return [self.schema.dump(row) for row in rows.values()]
 
     @abstractmethod
     def create(self, data: Item) -> list[str]:
@@ -74,8 +84,3 @@ class Section(ABC):
             for name, field in self.schema.fields.items()
             if (key := field.data_key or name) in wanted and not alike(key, wanted, present)
         }
-
-
-def by_name(rows: Iterable[Any], key: str) -> Rows:
-    """Rows under their names, sorted here: every database has an order of its own."""
-    return {getattr(row, key): row for row in sorted(rows, key=lambda row: str(getattr(row, key)))}

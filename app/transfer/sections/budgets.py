@@ -2,14 +2,12 @@
 
 from typing import Any
 
-import sqlalchemy as sa
 from marshmallow import fields
 
-from app.core.db import db
 from app.core.errors import Invalid
 from app.core.rest import Text
 from app.transfer.document import Item, ItemSchema
-from app.transfer.sections.base import Rows, Section, by_name
+from app.transfer.sections.base import Rows, Section
 from app.usage import budgets
 from app.usage.budget_counting import target_names, target_of
 from app.usage.budget_models import Budget, BudgetScope
@@ -32,13 +30,9 @@ class Budgets(Section):
 
     name = "budgets"
     key = "name"
+    model = Budget
     item = BudgetItem
     needed = ("scope", "period")
-
-    def load_rows(self, *, for_update: bool = False) -> Rows:
-        query = sa.select(Budget).order_by(Budget.id)
-        query = query.with_for_update(key_share=True) if for_update else query
-        return by_name(db.session.scalars(query), self.key)
 
     def dump_rows(self, rows: Rows) -> list[Item]:
         names = target_names(list(rows.values()))

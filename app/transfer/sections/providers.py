@@ -2,16 +2,13 @@
 
 from typing import Any
 
-import sqlalchemy as sa
-
 from app.core.crypto import origin_of
-from app.core.db import db
 from app.core.rest import Text
 from app.providers import services
 from app.providers.models import Provider
 from app.providers.schemas import ProviderPatch
 from app.transfer.document import FreeForm, Item, ItemSchema, KeyMarker
-from app.transfer.sections.base import Rows, Section, by_name
+from app.transfer.sections.base import Section
 
 
 class ProviderItem(ItemSchema, ProviderPatch):
@@ -27,17 +24,9 @@ class Providers(Section):
 
     name = "providers"
     key = "name"
+    model = Provider
     item = ProviderItem
     needed = ("type",)
-
-    def load_rows(self, *, for_update: bool = False) -> Rows:
-        query = sa.select(Provider).order_by(Provider.id)
-        query = query.with_for_update(key_share=True) if for_update else query
-        return by_name(db.session.scalars(query), self.key)
-
-    def dump_rows(self, rows: Rows) -> list[Item]:
-        schema = ProviderItem()
-        return [schema.dump(row) for row in rows.values()]
 
     def create(self, data: Item) -> list[str]:
         self.check_new(data)

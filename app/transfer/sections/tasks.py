@@ -3,17 +3,14 @@
 from collections.abc import Iterable
 from typing import Any
 
-import sqlalchemy as sa
-
 from app.agents.models import Agent
-from app.core.db import db
 from app.core.errors import Invalid
 from app.core.rest import Flag, Text
 from app.tasks import assignments, services
 from app.tasks.models import Task
 from app.tasks.schemas import TaskPatch
 from app.transfer.document import Item, ItemSchema
-from app.transfer.sections.base import Rows, Section, by_name
+from app.transfer.sections.base import Section
 
 
 class TaskItem(ItemSchema, TaskPatch):
@@ -34,16 +31,8 @@ class Tasks(Section):
 
     name = "tasks"
     key = "name"
+    model = Task
     item = TaskItem
-
-    def load_rows(self, *, for_update: bool = False) -> Rows:
-        query = sa.select(Task).order_by(Task.id)
-        query = query.with_for_update(key_share=True) if for_update else query
-        return by_name(db.session.scalars(query), self.key)
-
-    def dump_rows(self, rows: Rows) -> list[Item]:
-        schema = TaskItem()
-        return [schema.dump(row) for row in rows.values()]
 
     def create(self, data: Item) -> list[str]:
         services.add_task(data)

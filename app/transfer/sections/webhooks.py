@@ -2,12 +2,9 @@
 
 from typing import Any
 
-import sqlalchemy as sa
-
-from app.core.db import db
 from app.core.rest import Text
 from app.transfer.document import Item, ItemSchema
-from app.transfer.sections.base import Rows, Section, by_name
+from app.transfer.sections.base import Section
 from app.webhooks import services
 from app.webhooks.models import Webhook
 from app.webhooks.schemas import WebhookPatch
@@ -27,17 +24,9 @@ class Webhooks(Section):
 
     name = "webhooks"
     key = "name"
+    model = Webhook
     item = WebhookItem
     needed = ("url",)
-
-    def load_rows(self, *, for_update: bool = False) -> Rows:
-        query = sa.select(Webhook).order_by(Webhook.id)
-        query = query.with_for_update(key_share=True) if for_update else query
-        return by_name(db.session.scalars(query), self.key)
-
-    def dump_rows(self, rows: Rows) -> list[Item]:
-        schema = WebhookItem()
-        return [schema.dump(row) for row in rows.values()]
 
     def create(self, data: Item) -> list[str]:
         self.check_new(data)
