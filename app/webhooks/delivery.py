@@ -126,13 +126,15 @@ def record_attempt(claim: Claim, attempt: Attempt) -> None:
     commit()
 
 
-def sweep() -> int:
-    """Nudge a worker for every webhook that something is due for; how many there were."""
+def sweep(at_most: int | None = None) -> int:
+    """Nudge a worker for the webhooks that something is due for, those that wait longest first;
+    how many there were."""
     now = utcnow()
     due = sa.select(WebhookDelivery.webhook_id).where(WebhookDelivery.next_attempt_at <= now)
     busy = due.where(WebhookDelivery.lease_until > now)
-    query = due.where(WebhookDelivery.webhook_id.not_in(busy)).distinct()
-    webhook_ids = db.session.scalars(query).all()
+    waiting = due.where(WebhookDelivery.webhook_id.not_in(busy)).group_by("webhook_id")
+    query = waiting.order_by(sa.func.min(WebhookDelivery.next_attempt_at), "webhook_id")
+    webhook_ids = db.session.scalars(query.limit(at_most)).all()
     for webhook_id in webhook_ids:
         nudge_after_commit(db.session(), DELIVER_JOB, webhook_id)
     commit()
