@@ -12,6 +12,7 @@ from itertools import accumulate
 from operator import add
 from typing import Any
 
+from app.prices.cost import text_of
 from app.usage.event_fields import ERROR, Event
 
 COUNTS = (
@@ -92,10 +93,7 @@ def join_money(nanos: int, attos: int) -> Decimal:
 
 def show_money(amount: Decimal | None) -> str | None:
     """Plain digits without trailing zeros; None = unknown."""
-    if amount is None:
-        return None
-    text = format(amount, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return None if amount is None else text_of(amount)
 
 
 def percentiles(classes: Sequence[int]) -> dict[str, int | None]:
