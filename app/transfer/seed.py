@@ -95,26 +95,35 @@ def _adapter(kind: Capability) -> Adapter:
     if adapter is None:
         allowed = ", ".join(list_types(kind))
         raise SettingsError(f"{kind.upper()}_PROVIDER: no such type; set it to one of {allowed}.")
-    url = _of(kind, "API_URL")
-    if reason := check_url_syntax(url) if url else None:
+    if reason := _url_problem(kind, adapter):
         raise SettingsError(f"{kind.upper()}_API_URL: {reason}")
     if kind is Capability.LLM and not _model(kind, adapter):
         raise SettingsError("LLM_MODEL: LLM_PROVIDER is set, so name the model too.")
     return adapter
 
 
+def _url_problem(kind: Capability, adapter: Adapter) -> str | None:
+    url = _of(kind, "API_URL")
+    if not url:
+        return None
+    declared = (setting for setting in adapter.settings if setting.name == URL_FIELD[kind])
+    setting = next(declared, None)
+    return setting.problem(url) if setting else check_url_syntax(url)
+
+
 def _provider_config(kind: Capability, adapter: Adapter) -> dict[str, Any]:
     """One kind's part of the agent, on a provider that keeps the key and the endpoint."""
     key, url = _of(kind, "API_KEY"), _of(kind, "API_URL")
+    # Others may use the provider already: what is special to this agent stays with the agent.
+    own: dict[str, Any] = {"api_key": key, URL_FIELD[kind]: url}
     provider = providers.find_of_type(adapter.type, kind)
-    own: dict[str, Any] = {}
     if provider is None:
         name = adapter.type if kind is Capability.LLM else f"{adapter.type}-{kind}"
-        body = {"name": name, "type": adapter.type, "capability": kind}
-        provider = providers.add_provider({**body, "base_url": url, "api_key": key})
-    else:
-        # Others may use it already: what is special to this agent stays with the agent.
-        own = {"api_key": key, URL_FIELD[kind]: url}
+        body: dict[str, Any] = {"name": name, "type": adapter.type, "capability": kind}
+        if not url or check_url_syntax(url) is None:  # else it is a WebSocket's: an agent's only
+            body |= {"base_url": url, "api_key": key}
+            own = {}
+        provider = providers.add_provider(body)
     own |= {MODEL_FIELD[kind]: _model(kind, adapter)}
     return {"provider_id": provider.id} | {name: text for name, text in own.items() if text}
 

@@ -25,8 +25,9 @@ DEVELOPMENT = {
     "LLM_API_KEY": "sk-seeded-llm",
     "TTS_PROVIDER": "async.ai",
     "TTS_API_KEY": "sk-seeded-tts",
+    "TTS_API_URL": "https://tts.example/v1",
     "STT_PROVIDER": "whisper.local",
-    "STT_API_URL": "http://127.0.0.1:9000",
+    "STT_API_URL": "ws://127.0.0.1:9000",
 }
 
 
@@ -77,7 +78,7 @@ def test_the_environment_makes_a_development_agent_and_the_default_of_it(
         "sk-seeded-tts",
         None,
     )
-    assert stt["url"] == "http://127.0.0.1:9000"
+    assert (tts["url"], stt["url"]) == ("https://tts.example/v1", "ws://127.0.0.1:9000")
     assert json.loads(run("seed", "--json", **DEVELOPMENT).stdout) == {"made": []}
 
 
