@@ -3,7 +3,6 @@
 from collections.abc import Collection
 from decimal import Decimal
 from typing import Any, NamedTuple
-from zoneinfo import available_timezones
 
 from flask import request
 from flask_admin.model.template import macro
@@ -23,6 +22,7 @@ from app.usage.budget_counting import Spending, target_names, target_of
 from app.usage.budget_models import Budget, BudgetScope, Period
 from app.usage.budget_schemas import BudgetIn, BudgetPatch
 from app.usage.measures import show_money
+from app.usage.periods import zone_names
 
 COMMON = ("name", "period", "timezone", "warn_at", "block_at", "is_active")
 SCOPES = {
@@ -139,7 +139,7 @@ class BudgetView(ResourceView):
         if template == self.list_template:
             kwargs["standings"] = _standings(kwargs["data"])
         elif template == self.create_template:
-            kwargs["zones"] = sorted(available_timezones())
+            kwargs["zones"] = zone_names()
             kwargs["target"] = _target_of(kwargs["model"])
             if kwargs["model"] is None:
                 kwargs["agents"], _ = paged(agents.list_query({}), OFFERED_AGENTS)

@@ -11,8 +11,8 @@ from app.prices.fields import Money
 from app.providers.models import BudgetState
 from app.usage.budget_counting import Spending
 from app.usage.budget_models import Budget, BudgetScope, Period
-from app.usage.budget_windows import is_zone
 from app.usage.measures import show_money
+from app.usage.periods import is_zone
 
 MAX_LIMIT = 1_000_000_000
 STATES = [state.value for state in BudgetState]

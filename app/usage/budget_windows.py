@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from app.providers.models import BudgetState
 from app.usage.budget_models import Period
@@ -34,11 +34,6 @@ def window_at(period: Period, timezone: str, moment: datetime) -> Window:
     else:
         following = first + timedelta(days=1)  # by the calendar: 23 or 25 hours twice a year
     return Window(first.astimezone(UTC), following.astimezone(UTC))
-
-
-def is_zone(name: str) -> bool:
-    """Whether a time zone has this name."""
-    return name in available_timezones()
 
 
 def judge(spent: Decimal, warn_at: Decimal | None, block_at: Decimal | None) -> BudgetState:

@@ -22,9 +22,20 @@ class Period:
     end: datetime | None = None
 
 
+@cache  # the library looks through a folder each time
+def zone_names() -> tuple[str, ...]:
+    """Every time zone, sorted."""
+    return tuple(sorted(available_timezones()))
+
+
+def is_zone(name: str) -> bool:
+    """Whether a time zone has this name."""
+    return name in zone_names()
+
+
 def read_zone(name: str) -> ZoneInfo:
     """The time zone of this name. Raises Invalid."""
-    if name not in _zones():
+    if not is_zone(name):
         raise Invalid.field("tz", "Not a time zone, e.g. UTC or Europe/Berlin.")
     return ZoneInfo(name)
 
@@ -108,8 +119,3 @@ def _turn(zone: ZoneInfo, before: int, after: int) -> int:
 def _offset(zone: ZoneInfo, moment: int) -> int:
     offset = datetime.fromtimestamp(moment, UTC).astimezone(zone).utcoffset()
     return int(offset.total_seconds()) if offset else 0
-
-
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.providers.models import BudgetState
 from app.usage.budget_models import Period
-from app.usage.budget_windows import is_zone, judge, window_at
+from app.usage.budget_windows import judge, window_at
 from app.usage.cubes import QUARTER
 
 # Whole hours, half an hour, three quarters; summer time at midnight; a day that never was.
@@ -82,9 +82,3 @@ def test_a_limit_is_reached_when_it_is_met(
 )
 def test_the_worst_state_counts(states: tuple[str | None, ...], worst: str) -> None:
     assert BudgetState.worst(*states) == worst
-
-
-def test_names_of_zones_are_known_ones() -> None:
-    assert is_zone("Europe/Berlin")
-    assert not is_zone("Mars/Olympus")
-    assert not is_zone("../etc/passwd")
