@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from flask import Flask
@@ -20,6 +20,7 @@ from app.core.db import db, reading
 from app.core.trouble import reason_of
 from app.push import frames, listener, rights
 from app.push.batches import Batch, prepare
+from app.push.crowd import Crowd
 from app.push.frames import CloseCode
 from app.push.presence import Presence
 from app.push.subscriber import Audience, Hello, Subscriber
@@ -46,7 +47,7 @@ class Hub:
         self._app = app
         self._bell = app.extensions["bell"]
         self._lock = threading.Lock()
-        self._subscribers: set[Subscriber] = set()
+        self._crowd = Crowd()
         self._sockets_of: Counter[tuple[str, int]] = Counter()
         self._state: State | None = None
         self._thread: threading.Thread | None = None
@@ -77,13 +78,13 @@ class Hub:
             state = self._known_state
             subscriber.sent_rev = state.rev
             subscriber.offer(frames.welcome(state, self._app.config["WS_HEARTBEAT"]))
-            self._subscribers.add(subscriber)
+            self._crowd.add(subscriber)
             self._sockets_of[subscriber.identity[:2]] += 1
 
     def remove(self, subscriber: Subscriber) -> None:
         """Forget a socket that has ended."""
         with self._lock:
-            self._subscribers.discard(subscriber)
+            self._crowd.remove(subscriber)
             owner = subscriber.identity[:2]
             self._sockets_of[owner] -= 1
             if not self._sockets_of[owner]:
@@ -94,7 +95,7 @@ class Hub:
         """Change what a socket hears of."""
         with self._lock:
             added = topics - subscriber.audience.topics
-            subscriber.audience = subscriber.audience._replace(topics=topics)
+            self._crowd.move(subscriber, subscriber.audience._replace(topics=topics))
             if added:
                 # It has missed what happened to them so far: the next `prev` will say so.
                 subscriber.sent_rev = self._known_state.rev
@@ -107,18 +108,18 @@ class Hub:
     def measure(self) -> tuple[int, int | None]:
         """How many sockets there are, and up to which rev they have been told; None = not begun."""
         with self._lock:
-            return len(self._subscribers), self._state.rev if self._state else None
+            return len(self._crowd), self._state.rev if self._state else None
 
     def _check_room(self, subscriber: Subscriber) -> None:
         config = self._app.config
-        if self._stopped.is_set() or len(self._subscribers) >= config["WS_MAX_SOCKETS"]:
+        if self._stopped.is_set() or len(self._crowd) >= config["WS_MAX_SOCKETS"]:
             raise NoRoom("the server has no room for another socket")
         if self._sockets_of[subscriber.identity[:2]] >= config["WS_MAX_SOCKETS_PER_TOKEN"]:
             raise NoRoom("there are too many sockets with this token")
 
     def _list_subscribers(self) -> list[Subscriber]:
         with self._lock:
-            return list(self._subscribers)
+            return list(self._crowd)
 
     @property
     def _known_state(self) -> State:
@@ -134,7 +135,7 @@ class Hub:
         self._bell.stop()
         self._presence.finish()  # first: the process lives as long as its sockets
         with self._lock:
-            for subscriber in self._subscribers:
+            for subscriber in self._crowd:
                 _dismiss(subscriber, "the server is going away", CloseCode.GOING_AWAY)
 
     def stop_soon(self) -> None:
@@ -161,8 +162,8 @@ class Hub:
         """Deliver what is new. Says whether anything was."""
         seen = self._known_state
         with self._lock:
-            audiences = {subscriber.audience for subscriber in self._subscribers}
-            spread = min(LONGEST_SPREAD, len(self._subscribers) / REFETCHES_A_SECOND)
+            audiences = self._crowd.audiences()
+            spread = min(LONGEST_SPREAD, len(self._crowd) / REFETCHES_A_SECOND)
         with _snapshot():
             state = read_state()
             if state[:2] == seen[:2]:
@@ -174,10 +175,12 @@ class Hub:
     def _deliver(self, state: State, batches: dict[Audience, Batch], everything: Batch) -> None:
         with self._lock:
             self._state = state
-            for subscriber in self._subscribers:
+            for audience, group in self._crowd.by_audience():
                 # Who came, or changed topics, since the batches were made fetches everything.
-                batch = batches.get(subscriber.audience, everything)
-                if not batch.empty:
+                batch = batches.get(audience, everything)
+                if batch.empty:
+                    continue
+                for subscriber in group:
                     subscriber.offer(batch.frames_after(subscriber.sent_rev))
                     subscriber.sent_rev = state.rev
 
@@ -189,7 +192,7 @@ class Hub:
         beats: dict[int, bytes] = {}
         with self._lock:
             state = self._known_state
-            for subscriber in self._subscribers:
+            for subscriber in self._crowd:
                 last = subscriber.sent_rev
                 if last not in beats:
                     beats[last] = frames.heartbeat(state, last)
@@ -216,7 +219,7 @@ class Hub:
 
 
 def _prepare(
-    seen: State, now: State, audiences: set[Audience], spread: float
+    seen: State, now: State, audiences: Collection[Audience], spread: float
 ) -> dict[Audience, Batch]:
     try:
         return prepare(seen, now, audiences, spread)

@@ -34,14 +34,9 @@ class Outbox:
         with self._lock:
             if self._closed:
                 raise BrokenPipeError("the socket is closed")
-            if self._pending:
-                self._pending += data
-            elif (sent := self._write(data)) < len(data):
-                self._pending += data[sent:]
-                threading.Thread(target=self._drain, name="outbox", daemon=True).start()
-            if len(self._pending) > PENDING_LIMIT:
-                self._drop("too much is waiting for it")
-                raise BrokenPipeError("the peer reads too slowly")
+            sent = 0 if self._pending else self._write(data)
+            if sent < len(data):
+                self._keep(data[sent:])
         return len(data)
 
     def finish(self, last: bytes = b"") -> None:
@@ -70,6 +65,14 @@ class Outbox:
     def close(self) -> None:
         """Shut, not closed: the descriptor is the web server's to give back."""
         self.finish()
+
+    def _keep(self, rest: bytes) -> None:
+        if not self._pending:
+            threading.Thread(target=self._drain, name="outbox", daemon=True).start()
+        self._pending += rest
+        if len(self._pending) > PENDING_LIMIT:
+            self._drop("too much is waiting for it")
+            raise BrokenPipeError("the peer reads too slowly")
 
     def _write(self, data: bytes | bytearray) -> int:
         try:

@@ -1,7 +1,6 @@
 """One open socket, as the hub sees it: who it is, what it is to hear, what it was last sent."""
 
 from collections.abc import Collection, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -101,5 +100,7 @@ class Subscriber:
 
     def offer(self, frame: bytes) -> None:
         """Send without waiting. A socket that is gone is noticed by its own thread."""
-        with suppress(OSError):
+        try:  # suppress() would cost each of thousands half a microsecond more
             self.outbox.send(frame)
+        except OSError:
+            return
