@@ -28,6 +28,7 @@ SOCKETS = int(sys.argv[1]) if len(sys.argv) > 1 else 5000
 ROUNDS, PAIRS = 15, 9
 TOKEN = "bench-admin-token-0123456789-0123456789"
 PING, PONG = b"\x89\x00", b"\x8a\x80\x00\x00\x00\x00"
+READ = 1 << 16  # bytes; a larger buffer would be mapped anew by the kernel for every read
 RATIO, KIBIBYTES, DELAY = 1.0, 40.0, 5.0
 
 WRITER = """
@@ -74,7 +75,9 @@ class Crowd:
 
     def drain(self, quiet: float = 0.5) -> None:
         """Read until nothing comes for a while: welcomes, and what the last round left."""
-        while events := self._poll.poll(quiet):
+        # Not for ever: the pings of sockets that took long to open leave no such while.
+        until = time.monotonic() + 2
+        while (events := self._poll.poll(quiet)) and time.monotonic() < until:
             for number, _ in events:
                 self._read(number)
 
@@ -95,7 +98,7 @@ class Crowd:
 
     def _read(self, number: int) -> bool:
         """Whether it was a message, and not only a ping."""
-        data = self._sockets[number].recv(1 << 20)
+        data = self._sockets[number].recv(READ)
         if not data:
             raise ConnectionError("the server closed a socket")
         if PING in data:  # no JSON has these bytes
