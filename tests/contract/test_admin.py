@@ -21,6 +21,7 @@ from app.changes.services import read_state
 from app.core.db import commit, db
 from app.prices import services as prices
 from app.providers import services as providers
+from app.providers.models import BudgetState
 from app.tasks import services as tasks
 from app.usage import budgets
 from app.webhooks.services import create_webhook, request_test
@@ -179,6 +180,7 @@ VIEWS = (
 READ_ONLY = ("history", "client")
 INLINE = re.compile(r"<script(?![^>]* src=)|\son\w+=|javascript:|<style|\sstyle=")
 ELSEWHERE = re.compile(r'(src|href|action)="(https?:)?//')
+LINK = re.compile(r'<a [^>]*href="(/admin/[^"#]*)"')
 SignIn = Callable[[Role], Console]
 
 
@@ -322,6 +324,21 @@ def test_a_write_without_the_csrf_token_is_refused(
     with app.app_context():
         assert read_state().rev == rev
     assert session.get("/admin/").status_code == 200, "still signed in"
+
+
+def test_no_link_leads_a_viewer_to_a_closed_door(
+    app: Flask, sign_in: SignIn, ids: dict[str, int]
+) -> None:
+    with app.app_context():
+        agents.get_agent_by_id(ids["agent"]).budget_state = BudgetState.WARN
+        commit()
+    session = sign_in(Role.VIEWER)
+    paths = [path.format(**ids) for path, needs in PAGES.items() if needs == READ]
+    links = [link for path in paths for link in LINK.findall(session.get(path).text)]
+    one_of_each_page = {link.partition("?")[0]: link for link in links}
+    assert len(one_of_each_page) > 10
+    for link in one_of_each_page.values():
+        assert session.get(unescape(link)).status_code in {200, 302}, link
 
 
 def test_every_form_carries_exactly_one_token(sign_in: SignIn, ids: dict[str, int]) -> None:
