@@ -23,6 +23,7 @@ from app.providers.schemas import (
 
 blueprint = Blueprint("providers", __name__, description="Endpoints with their credentials")
 ID = f"<int(max={MAX_ID}):provider_id>"
+NAMED_STEPS = 100  # a warning need not name ten thousand agents
 
 
 @blueprint.route("/providers")
@@ -68,7 +69,7 @@ class Provider(MethodView):
         """Change the sent fields."""
         current_caller().require_unbound()
         provider = services.update_provider(provider_id, data, expected_version())
-        return _provider_response(provider)
+        return _saved_response(provider)
 
     @requires(Permission.WRITE)
     @blueprint.arguments(ProviderPut)
@@ -77,7 +78,7 @@ class Provider(MethodView):
         """The same as PATCH: only the sent fields change."""
         current_caller().require_unbound()
         provider = services.update_provider(provider_id, data, expected_version())
-        return _provider_response(provider)
+        return _saved_response(provider)
 
     @requires(Permission.WRITE)
     @blueprint.response(200, Deleted)
@@ -96,6 +97,14 @@ def list_models(provider_id: int) -> dict[str, Any]:
     """The models that the last good check listed."""
     models = services.get_provider(provider_id).models
     return {"models": models, "total": len(models or [])}
+
+
+def _saved_response(provider: ProviderRow) -> Response:
+    """The provider, and who goes without it from now on."""
+    read_on()
+    users = [] if provider.is_active else services.used_by(provider, at_most=NAMED_STEPS)
+    warnings = [f"It is not active, and is used by: {', '.join(users)}."] if users else []
+    return with_etag(dump_provider(provider, warnings), provider.version)
 
 
 def _provider_response(provider: ProviderRow, status: int = 200) -> Response:

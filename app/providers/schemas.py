@@ -67,6 +67,7 @@ class ProviderPut(ReadBack, ProviderPatch):
         "latency_ms",
         "last_error",
         "next_check_at",
+        "warnings",
     }
 
 
@@ -88,6 +89,7 @@ class ProviderOut(Schema):
     latency_ms = fields.Integer(allow_none=True)
     last_error = fields.String(allow_none=True)
     next_check_at = fields.AwareDateTime(allow_none=True)
+    warnings = fields.List(fields.String())
     version = fields.Integer()
     created_at = fields.AwareDateTime()
     updated_at = fields.AwareDateTime()
@@ -116,7 +118,7 @@ class ModelList(Schema):
     total = fields.Integer()
 
 
-def dump_provider(provider: Provider) -> dict[str, Any]:
+def dump_provider(provider: Provider, warnings: list[str] | None = None) -> dict[str, Any]:
     """A provider as it is read."""
     body: dict[str, Any] = ProviderOut().dump(provider)
-    return body
+    return body | ({"warnings": warnings} if warnings else {})

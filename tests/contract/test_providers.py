@@ -220,6 +220,10 @@ def test_a_used_provider_is_not_deleted_and_its_users_are_named(
     answer = api("DELETE", f"/providers/{provider['id']}")
     assert answer.status_code == 409
     assert "alpha, zeta" in answer.json["message"]
+    path = f"/providers/{provider['id']}"
+    off = api("PATCH", path, {"is_active": False}).json
+    assert "alpha, zeta" in off["warnings"][0]
+    assert "warnings" not in api("PUT", path, off | {"is_active": True}).json
     for slug in ("alpha", "zeta"):
         api("DELETE", f"/agents/{slug}")
     answer = api("DELETE", f"/providers/{provider['id']}")
