@@ -18,7 +18,7 @@ from app.admin.errors import error_page
 from app.core.crypto import hash_token
 from app.core.db import CLASHES, conflict_of, db
 from app.core.errors import Invalid, SwitchyardError, Unavailable
-from app.core.openapi import LateApi
+from app.core.openapi import LateApi, LateBlueprint
 from app.core.rate_limits import check_rate
 from app.core.trouble import AWAY, unavailable
 from app.extensions import csrf
@@ -59,6 +59,30 @@ class ErrorPayloadApi(LateApi):
 
 def init_app(app: Flask) -> None:
     """Register every domain's blueprint and the error handlers."""
+    from app.probes import blueprint as probes
+
+    for name, value in SETTINGS.items():
+        app.config.setdefault(name, value)
+    # Fields come out as they are declared; the order of a schema's properties means something.
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    api = ErrorPayloadApi(app)
+    api.spec.components.security_scheme("bearer", BEARER)
+    api.spec.options["security"] = [{"bearer": []}]
+    blueprints = _blueprints()
+    for blueprint in blueprints:
+        # Sessions are checked in the gate, which knows a token from a session.
+        csrf.exempt(blueprint)
+        api.register_blueprint(blueprint, url_prefix="/api")
+    api.describe_from_now_on()
+    app.register_blueprint(probes)
+    app.before_request(partial(_limit, frozenset(blueprint.name for blueprint in blueprints)))
+    app.add_url_rule("/api/docs", "docs", _docs)
+    app.add_url_rule("/api/docs/<path:filename>", "docs_asset", _docs_asset)
+    _handle_errors(app)
+
+
+def _blueprints() -> tuple[LateBlueprint, ...]:
+    """Every domain's, in the order in which the documentation has them."""
     from app.accounts.api import blueprint as accounts
     from app.agents.agent_test_api import blueprint as agent_tests
     from app.agents.api import blueprint as agents
@@ -67,7 +91,6 @@ def init_app(app: Flask) -> None:
     from app.agents.price_fill_api import blueprint as price_fill
     from app.health.api import blueprint as health
     from app.prices.api import blueprint as prices
-    from app.probes import blueprint as probes
     from app.providers.api import blueprint as providers
     from app.push.api import blueprint as clients
     from app.push.sync import blueprint as sync
@@ -77,14 +100,7 @@ def init_app(app: Flask) -> None:
     from app.usage.budget_api import blueprint as budgets
     from app.webhooks.api import blueprint as webhooks
 
-    for name, value in SETTINGS.items():
-        app.config.setdefault(name, value)
-    # Fields come out as they are declared; the order of a schema's properties means something.
-    app.json.sort_keys = False  # type: ignore[attr-defined]
-    api = ErrorPayloadApi(app)
-    api.spec.components.security_scheme("bearer", BEARER)
-    api.spec.options["security"] = [{"bearer": []}]
-    domains = (
+    return (
         accounts,
         webhooks,
         agents,
@@ -98,15 +114,13 @@ def init_app(app: Flask) -> None:
         budgets,
         tasks,
         usage,
+        sync,
+        clients,
+        transfer,
     )
-    blueprints = (*domains, sync, clients, transfer)
-    for blueprint in blueprints:
-        # Sessions are checked in the gate, which knows a token from a session.
-        csrf.exempt(blueprint)
-        api.register_blueprint(blueprint, url_prefix="/api")
-    api.describe_from_now_on()
-    app.register_blueprint(probes)
-    app.before_request(partial(_limit, frozenset(blueprint.name for blueprint in blueprints)))
+
+
+def _handle_errors(app: Flask) -> None:
     app.register_error_handler(SwitchyardError, _refused)
     app.register_error_handler(DataError, _not_storable)
     # A query may flush what is pending, and so meet a conflict before the commit does.
@@ -115,8 +129,6 @@ def init_app(app: Flask) -> None:
     for away in AWAY:
         app.register_error_handler(away, _database_away)
     app.register_error_handler(Exception, _unexpected)
-    app.add_url_rule("/api/docs", "docs", _docs)
-    app.add_url_rule("/api/docs/<path:filename>", "docs_asset", _docs_asset)
 
 
 def _limit(limited: frozenset[str]) -> None:

@@ -23,16 +23,8 @@ def choose_provider(
 
     Raises Invalid under the name that the caller used.
     """
-    if provider_id := data.get("provider_id"):
-        provider = db.session.get(Provider, provider_id)
-        if provider is None or provider.capability is not capability:
-            raise Invalid.field(
-                spelled("provider_id", sent_as), f"There is no such {capability} provider."
-            )
-        if (text := data.get("provider")) and not _is_called(provider, text):
-            message = f"This is {provider.name} ({provider.type}), not {text}."
-            raise Invalid.field(spelled("provider_id", sent_as), message)
-        return provider
+    if data.get("provider_id"):
+        return _get_by_id(data, sent_as, capability)
     text = data["provider"]
     adapter = find_adapter(text, capability)
     named = providers.find_by_name(text, capability)
@@ -50,6 +42,16 @@ def choose_provider(
         lock("the first provider of a type")  # of two that need it at once, one makes it
         found = _find_usual(adapter)
     return found or _make_provider(adapter, data.get("endpoint"), sent_as)
+
+
+def _get_by_id(data: dict[str, Any], sent_as: dict[str, str], capability: Capability) -> Provider:
+    provider = db.session.get(Provider, data["provider_id"])
+    field = spelled("provider_id", sent_as)
+    if provider is None or provider.capability is not capability:
+        raise Invalid.field(field, f"There is no such {capability} provider.")
+    if (text := data.get("provider")) and not _is_called(provider, text):
+        raise Invalid.field(field, f"This is {provider.name} ({provider.type}), not {text}.")
+    return provider
 
 
 def _is_called(provider: Provider, text: str) -> bool:
