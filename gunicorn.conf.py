@@ -55,8 +55,8 @@ def pre_request(worker: Worker, request: "Request") -> None:
 
     The answer has to say so, or the client loses its next request on a connection that is gone.
     """
-    sizes = [value for name, value in request.headers if name == "CONTENT-LENGTH"]
-    if any(int(size) >= _LARGE_BODY for size in sizes):
+    sent = dict(request.headers)
+    if "TRANSFER-ENCODING" in sent or int(sent.get("CONTENT-LENGTH", 0)) >= _LARGE_BODY:
         request.force_close()
 
 

@@ -5,8 +5,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from flask import Flask, Response, current_app, g, redirect, request
+from flask import Flask, Request, Response, current_app, g, redirect, request
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.accounts import login
@@ -33,8 +34,22 @@ _HEADERS = [
 ]
 
 
+class WholeBody(Request):
+    """A request whose body is had whole or not at all."""
+
+    def get_data(self, *args: Any, **kwargs: Any) -> Any:
+        """Werkzeug's, which cuts a body that came in chunks where it is too large."""
+        data = super().get_data(*args, **kwargs)
+        limit = self.max_content_length
+        if self.content_length is None and limit is not None and len(data) >= limit:
+            raise RequestEntityTooLarge
+        return data
+
+
 class App(Flask):
     """Flask with plain functions only."""
+
+    request_class = WholeBody
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Nothing here is async: Flask would look at each hook and view of every request."""
