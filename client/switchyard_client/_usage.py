@@ -46,7 +46,7 @@ class UsageReporter:
         self._events: deque[Event] = deque()
         self._on_disk: set[str] = set()
         self._changed = threading.Condition()
-        self._spool_lock = threading.Lock()
+        self._spool_lock = threading.RLock()  # a signal's handler may close what is being spilled
         self._thread: threading.Thread | None = None
         self._transport: Transport | None = None
         self._batch_size = MAX_BATCH

@@ -283,7 +283,8 @@ def test_gevent_workers_of_a_preloaded_program(server: FaultServer, patched: str
     server.heartbeat_s = 600  # none is sent: whoever misses one would open another stream
     server.put(agent("trader"))
     command = [sys.executable, "-W", "ignore", "-c", PRELOADED, server.url, patched]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as program:
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as program:
         wait_until(lambda: len(server.sockets) == 2 and server.sockets[1].hellos())
         server.put(agent("trader", "gpt-5"))
         _, said = program.communicate(timeout=120)
