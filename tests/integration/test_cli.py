@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import click
 import flask_migrate
 import pytest
 import sqlalchemy as sa
@@ -168,6 +169,13 @@ def test_people_are_added(app: Flask, run: Run) -> None:
         assert change.actor.startswith("cli:")
     _assert_refused(run(*arguments, "--password", "long enough 1"), "taken")
     assert run("users", "create", "b@example.com", "--role", "king").exit_code == 2
+
+
+def test_there_is_one_way_to_add_people(app: Flask) -> None:
+    users = app.cli.get_command(click.Context(app.cli), "users")
+    assert isinstance(users, click.Group)
+    assert set(users.commands) == {"create"}
+    assert "roles" not in app.cli.commands
 
 
 def test_people_and_tokens_are_checked_as_by_the_api(run: Run) -> None:
