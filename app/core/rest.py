@@ -34,10 +34,17 @@ class StrictParser(FlaskParser):
             raise UnsupportedMediaType(
                 "Send the body as JSON, with Content-Type: application/json."
             )
+        refuse_encoded(req)
         try:
             return strict_json.loads(req.get_data())
         except (ValueError, RecursionError) as error:
             raise BadRequest(str(error)) from None
+
+
+def refuse_encoded(req: Request) -> None:
+    """Raises UnsupportedMediaType for a compressed body: a small one may unpack to any size."""
+    if req.headers.get("Content-Encoding", "identity") != "identity":
+        raise UnsupportedMediaType("Send the body as it is, without Content-Encoding.")
 
 
 class Blueprint(LateBlueprint):

@@ -8,7 +8,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 from app.accounts.gate import Permission, current_caller, requires
 from app.changes.schemas import ChangeArgs, ChangeList, RestoreIn, RestoreOut, dump_changes
 from app.changes.services import read_state
-from app.core.rest import Blueprint, expected_version, paged, with_etag
+from app.core.rest import Blueprint, expected_version, paged, refuse_encoded, with_etag
 from app.transfer import document
 from app.transfer.export import export_document
 from app.transfer.history import visible_history
@@ -105,6 +105,7 @@ def _wants_json() -> bool:
 def _read_document() -> Any:
     if request.mimetype not in {*YAML_TYPES, "application/json"}:
         raise UnsupportedMediaType("Send YAML (text/yaml) or JSON (application/json).")
+    refuse_encoded(request)
     request.max_content_length = MAX_BYTES
     return document.read(request.get_data(), is_json=request.is_json)
 

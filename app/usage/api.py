@@ -9,7 +9,7 @@ from flask import Response, jsonify, request, stream_with_context
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from app.accounts.gate import Permission, current_caller, requires
-from app.core.rest import Blueprint
+from app.core.rest import Blueprint, refuse_encoded
 from app.usage.body import MAX_BYTES, TooMany, parse_events
 from app.usage.csv_rows import csv_lines
 from app.usage.event_fields import Event
@@ -105,8 +105,7 @@ def export_usage_events(args: dict[str, Any]) -> Response:
 def _read_events() -> list[Any]:
     if not request.is_json:
         raise UnsupportedMediaType("Send the body as JSON, with Content-Type: application/json.")
-    if request.headers.get("Content-Encoding", "identity") != "identity":
-        raise UnsupportedMediaType("Send the body as it is, without Content-Encoding.")
+    refuse_encoded(request)
     request.max_content_length = MAX_BYTES
     try:
         return parse_events(request.get_data())

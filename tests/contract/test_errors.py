@@ -31,6 +31,7 @@ ERRORS: tuple[tuple[int, str, str, dict[str, Any]], ...] = (
     (412, "PATCH", "/api/agents/default", {"json": {}, "headers": {"If-Match": '"99"'}}),
     (413, "POST", "/api/agents", {"json": {"name": "x" * 1024 * 1024}}),
     (415, "POST", "/api/agents", {"data": "name=x", "content_type": "text/plain"}),
+    (415, "POST", "/api/agents", {"json": {}, "headers": {"Content-Encoding": "gzip"}}),
     (422, "POST", "/api/agents", {"json": {"name": 1}}),
     (422, "POST", "/api/agents", {"json": {"name": "A", "provider": "x", "model_name": "m"}}),
 )
