@@ -324,7 +324,9 @@ class SwitchyardClient:
         runtime = self._runtime
         if self._closed:
             return Status.CLOSED
-        return Status.INITIALIZING if runtime is None else runtime.status
+        if runtime is None or runtime.status is Status.CLOSED:  # closed: it could not be started
+            return Status.INITIALIZING
+        return runtime.status
 
     @property
     def is_connected(self) -> bool:

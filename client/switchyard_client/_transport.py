@@ -204,6 +204,8 @@ def _refusal(path: str, response: requests.Response) -> TransportError:
     message = f"{path}: {status}"
     if response.is_redirect:
         message += f", a redirect to {response.headers['Location'][:200]}: use that as url"
+    if status == 401 and "Authorization" not in response.request.headers:
+        message += ", there is none: set SWITCHYARD_TOKEN"
     if request_id := response.headers.get("X-Request-ID"):
         message += f" (request {request_id[:64]})"
     if status in (429, 503):

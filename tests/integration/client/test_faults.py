@@ -116,26 +116,29 @@ def test_a_refused_token_is_not_hammered_and_values_are_kept(
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "token", "told"),
     [
-        (Answer("/api/", 401), "refuses the token: /api/sync: 401"),
-        (Answer("/api/", 301, {"Location": "https://there"}), "a redirect to https://there"),
-        (None, "tells no configuration: /api/sync: Connection refused"),
+        (Answer("/api/", 401), "token-1", "refuses the token: /api/sync: 401"),
+        (Answer("/api/", 401), None, "there is none: set SWITCHYARD_TOKEN"),
+        (Answer("/api/", 301, {"Location": "https://there"}), "t", "a redirect to https://there"),
+        (None, "token-1", "tells no configuration: /api/sync: Connection refused"),
     ],
-    ids=["401", "301", "away"],
+    ids=["401", "no token", "301", "away"],
 )
 def test_the_log_tells_why_a_stand_in_answers(
     server: FaultServer,
     make_client: ClientFactory,
     caplog: pytest.LogCaptureFixture,
     answer: Answer | None,
+    token: str | None,
     told: str,
 ) -> None:
     if answer is None:
         server.stop()
     else:
         server.answers.append(answer)
-    client = make_client(streaming=False, timings=replace(FAST, backoff_min=60, backoff_max=60))
+    patient = replace(FAST, backoff_min=60, backoff_max=60)
+    client = make_client(token=token, streaming=False, timings=patient)
     wait_until(lambda: client.status in ("STALE", "UNAUTHORIZED"))
     [warning] = [record for record in caplog.records if record.levelname == "WARNING"]
     assert told in warning.getMessage()

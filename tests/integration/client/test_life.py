@@ -107,6 +107,7 @@ def test_a_system_without_threads_gets_stand_ins_until_it_has_some(
         client = make_client()
         client.on_config_change(lambda agent_id, config: None)
         assert client.get_agent_config("trader").source == "built_in"
+        assert client.status == "INITIALIZING"
         client.report_usage("trader")
     assert client.wait_ready(60)
     assert client.get_agent_config("trader").source == "agent"
