@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Flask
 
-from bench.lists import AGENTS, _fill
+from bench.lists import AGENTS, fill_agents
 
 EVENTS, DAYS = 1_000_000, 90
 MODELS = (("openai", "gpt-4.1"), ("anthropic", "claude-sonnet-4-5"), ("ollama", "mistral"))
@@ -19,7 +19,7 @@ TASKS = (None, "triage", "report")
 
 def fill(app: Flask) -> None:
     """Half of the calls are of a tenth of the agents; each agent has a chain and a task."""
-    _fill(app)
+    fill_agents(app)
     _fill_tasks(app)
     fill_usage(app)
 

@@ -22,7 +22,7 @@ import psutil
 import requests
 
 from tests.support.processes import PYTHON, ROOT, free_port, wait_until
-from tests.support.servers import redis_server, server_env, short_folder, web_server
+from tests.support.servers import redis_server, server_env, set_up, short_folder, web_server
 
 SOCKETS = int(sys.argv[1]) if len(sys.argv) > 1 else 5000
 ROUNDS, PAIRS = 15, 9
@@ -167,8 +167,7 @@ def switchyard(folder: Path) -> Iterator[tuple[int, Callable[[], int], Trigger]]
             RATE_LIMIT_API="1000000 per minute",
             **limits,
         )
-        setup = [PYTHON, "-m", "flask", "setup", "--json"]
-        subprocess.run(setup, cwd=ROOT, env=env, check=True, capture_output=True)
+        set_up(env)
         with web_server(env, folder / "web.log", "gevent") as web:
             _make_agents(web.url)
             with _lines([PYTHON, "-c", WRITER], env) as writer:

@@ -26,6 +26,7 @@ from tests.support.servers import (
     postgres_server,
     redis_server,
     server_env,
+    set_up,
     short_folder,
 )
 
@@ -66,8 +67,7 @@ def sweep(url: str, redis: RedisServer, port: int, folder: Path) -> Swept:
     """One sweep over all."""
     allow = {"OUTBOUND_ALLOW": f"127.0.0.1:{port}"}
     env = server_env(folder, DATABASE_URL=url, REDIS_URL=redis.url, **allow)
-    setup = [PYTHON, "-m", "flask", "setup", "--json"]
-    subprocess.run(setup, cwd=ROOT, env=env, check=True, capture_output=True)
+    set_up(env)
     engine = sa.create_engine(url)
     providers = sa.Table("providers", sa.MetaData(), autoload_with=engine)
     fill(engine, providers, f"http://127.0.0.1:{port}/v1")

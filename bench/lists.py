@@ -9,7 +9,6 @@ each agent with a chain of two steps. Exit code 1 above the figure.
 import gc
 import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,8 +17,7 @@ from contextlib import ExitStack, contextmanager
 import sqlalchemy as sa
 from flask import Flask
 
-from tests.support.processes import PYTHON, ROOT
-from tests.support.servers import postgres_server, redis_server, server_env, short_folder
+from tests.support.servers import postgres_server, redis_server, server_env, set_up, short_folder
 
 AGENTS, CALLS, MILLISECONDS = 10_000, 60, 50.0
 NO_FIGURE = {"page 1 of 200", "last page"}  # to be seen, not to be held
@@ -43,7 +41,7 @@ def main(backends: list[str]) -> int:
 def _measure(backend: str) -> bool:
     held = True
     with _app(backend) as app:
-        _fill(app)
+        fill_agents(app)
         gc.collect()
         gc.freeze()  # as gunicorn.conf.py does
         for name, query in QUERIES.items():
@@ -68,7 +66,7 @@ def _time(app: Flask, path: str) -> float:
     return elapsed * 1000
 
 
-def _fill(app: Flask) -> None:
+def fill_agents(app: Flask) -> None:
     """Past the tracker, which would write 30,000 changes that no list reads."""
     from app.agents.models import Agent, LLMConfig
     from app.core.db import db
@@ -117,8 +115,7 @@ def _app(backend: str) -> Iterator[Flask]:
             postgres = stack.enter_context(postgres_server())
             settings["DATABASE_URL"] = postgres.url(postgres.create_database())
         env = server_env(folder, **settings)
-        setup = [PYTHON, "-m", "flask", "--app", "wsgi", "setup", "--json"]
-        subprocess.run(setup, cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
+        set_up(env)
         os.environ.pop("DATABASE_URL", None)
         os.environ.update(env)
         yield _create_app()

@@ -9,7 +9,6 @@ machine is busy for all of them. Exit code 1 below the figures.
 import json
 import os
 import statistics
-import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -18,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from bench._load import Target, requests_per_second
-from tests.support.processes import PYTHON, ROOT, running
+from tests.support.processes import PYTHON, running
 from tests.support.servers import (
     WebServer,
     postgres_server,
     redis_server,
     server_env,
+    set_up,
     short_folder,
     web_server,
 )
@@ -109,8 +109,7 @@ def _servers(backend: str) -> Iterator[tuple[BareServer, WebServer]]:
             postgres = stack.enter_context(postgres_server())
             settings["DATABASE_URL"] = postgres.url(postgres.create_database())
         env = server_env(folder, **settings)
-        setup = [PYTHON, "-m", "flask", "--app", "wsgi", "setup", "--json"]
-        subprocess.run(setup, cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
+        set_up(env)
         bare = stack.enter_context(running(BareServer(folder / "bare.log", os.environ)))
         yield bare, stack.enter_context(web_server(env, folder / "web.log"))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import requests
 
 from tests.support.processes import PYTHON, ROOT
-from tests.support.servers import redis_server, server_env, short_folder, web_server
+from tests.support.servers import redis_server, server_env, set_up, short_folder, web_server
 
 SAVES, WARM_UP = 300, 20
 P50, P99 = 10.0, 50.0  # milliseconds
@@ -38,8 +38,7 @@ def main() -> int:
         env = server_env(
             folder, REDIS_URL=redis.url, ADMIN_TOKEN=TOKEN, RATE_LIMIT_API="1000000 per minute"
         )
-        setup = [PYTHON, "-m", "flask", "setup", "--json"]
-        subprocess.run(setup, cwd=ROOT, env=env, check=True, capture_output=True)
+        set_up(env)
         with web_server(env, folder / "web.log") as web:
             return report(sorted(measure(web.url, env)[WARM_UP:]))
 

@@ -11,7 +11,6 @@ and the sums are compared: none lost, none twice. Exit code 1 below the figure.
 import itertools
 import json
 import random
-import subprocess
 import sys
 import threading
 import time
@@ -25,11 +24,11 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from tests.support.processes import PYTHON, ROOT
 from tests.support.servers import (
     postgres_server,
     redis_server,
     server_env,
+    set_up,
     short_folder,
     web_server,
 )
@@ -166,8 +165,7 @@ def _server() -> Iterator[tuple[int, str]]:
             REDIS_URL=stack.enter_context(redis_server()).url,
             RATE_LIMIT_API="1000000 per minute",
         )
-        setup = [PYTHON, "-m", "flask", "--app", "wsgi", "setup", "--json"]
-        subprocess.run(setup, cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
+        set_up(env)
         web = stack.enter_context(web_server(env, folder / "web.log"))
         yield web.port, url.replace("postgresql+psycopg", "postgresql")
 

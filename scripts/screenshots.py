@@ -18,6 +18,7 @@ from tests.support.servers import (
     celery_worker,
     redis_server,
     server_env,
+    set_up,
     short_folder,
     web_server,
 )
@@ -94,8 +95,7 @@ def stage() -> Iterator[Stage]:
             ADMIN_PASSWORD=PASSWORD,
             ADMIN_TOKEN=TOKEN,
         )
-        setup = [PYTHON, "-m", "flask", "--app", "wsgi", "setup"]
-        subprocess.run(setup, cwd=ROOT, env=env, check=True, capture_output=True)
+        set_up(env)
         with (
             web_server(env, folder / "web.log") as web,
             celery_worker(env, folder / "worker.log"),

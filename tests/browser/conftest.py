@@ -1,7 +1,6 @@
 """A real Chromium before the real stack: gunicorn, a worker, Redis, a provider on the loopback."""
 
 import re
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,12 +22,12 @@ from playwright.sync_api import (
 
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ADMIN_TOKEN
 from tests.support.loopback_provider import LoopbackProvider
-from tests.support.processes import PYTHON, ROOT
 from tests.support.servers import (
     WebServer,
     celery_worker,
     redis_server,
     server_env,
+    set_up,
     short_folder,
     web_server,
 )
@@ -90,9 +89,7 @@ def stack() -> Iterator[Stack]:
             ADMIN_TOKEN=ADMIN_TOKEN,
             RATE_LIMIT_LOGIN="1000 per minute",
         )
-        setup = [PYTHON, "-m", "flask", "--app", "wsgi", "setup"]
-        done = subprocess.run(setup, cwd=ROOT, env=env, check=False, capture_output=True)
-        assert done.returncode == 0, done.stderr.decode()
+        set_up(env)
         with (
             web_server(env, folder / "web.log") as web,
             celery_worker(env, folder / "worker.log"),

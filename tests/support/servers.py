@@ -4,6 +4,7 @@ import base64
 import itertools
 import os
 import shutil
+import subprocess
 import tempfile
 import urllib.error
 import urllib.request
@@ -18,7 +19,7 @@ import redis
 from psycopg import sql
 
 from scripts.stack.embedded_redis import find_redis_server, redis_arguments
-from tests.support.processes import PYTHON, ManagedProcess, free_port, running
+from tests.support.processes import PYTHON, ROOT, ManagedProcess, free_port, running
 
 # Fixed, so that a test can restart a server and still read what the first one sealed.
 SECRETS = {
@@ -50,6 +51,13 @@ def short_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def set_up(env: Mapping[str, str]) -> None:
+    """Migrate, seed and make the first admin in the database of ``env``, as `make up` does."""
+    command = [PYTHON, "-m", "flask", "setup", "--json"]
+    done = subprocess.run(command, cwd=ROOT, env=env, check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
 
 
 class PostgresServer:
