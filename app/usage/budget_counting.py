@@ -155,6 +155,7 @@ def target_names(budgets: Collection[Budget]) -> dict[Target, str]:
 
 
 def target_of(budget: Budget) -> Target:
+    """Whom it is for."""
     return budget.scope, budget.target_id or 0
 
 
