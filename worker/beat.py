@@ -5,19 +5,39 @@ send one message every five seconds.
 """
 
 import logging
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 from celery import bootsteps
-from celery.beat import EmbeddedService, Scheduler, SchedulingError
+from celery.beat import EmbeddedService, ScheduleEntry, Scheduler, SchedulingError
+from celery.schedules import schedule as celery_schedule
 
 from worker.celery_app import app
 
 log = logging.getLogger(__name__)
 
 
+def steady_now() -> datetime:
+    """What a clock says that nobody sets."""
+    return datetime.fromtimestamp(0, UTC) + timedelta(seconds=time.monotonic())
+
+
+class SteadyEntry(ScheduleEntry):
+    """Comes every so many seconds, whatever happens to the machine's clock: set back by an hour, it
+    would stop the schedule for an hour."""
+
+    def __init__(self, *args: Any, schedule: float | celery_schedule, **options: Any) -> None:
+        if isinstance(schedule, int | float):
+            schedule = celery_schedule(schedule, nowfun=steady_now)
+        super().__init__(*args, schedule=schedule, **options)
+
+
 class PlainScheduler(Scheduler):
     """Keeps nothing on disk: what is due is a question to the database."""
+
+    Entry = SteadyEntry
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
         """As Celery's, which prints a hundred lines each time that Redis does not take it."""
