@@ -138,6 +138,15 @@ def app(database_url: str, redis: RedisServer) -> Iterator[Flask]:
 
 
 @pytest.fixture
+def nudges(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """What would be sent to the workers."""
+    sent: list[tuple[str, Any]] = []
+    publisher = app.extensions["publisher"]
+    monkeypatch.setattr(publisher, "nudge", lambda job, argument: sent.append((job, argument)))
+    return sent
+
+
+@pytest.fixture
 def http(app: Flask) -> FlaskClient:
     """An HTTP client without credentials."""
     return app.test_client()

@@ -30,15 +30,6 @@ Run = Callable[[int], bool]
 
 
 @pytest.fixture
-def nudges(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
-    """What would be sent to the workers."""
-    sent: list[tuple[str, Any]] = []
-    publisher = app.extensions["publisher"]
-    monkeypatch.setattr(publisher, "nudge", lambda job, argument: sent.append((job, argument)))
-    return sent
-
-
-@pytest.fixture
 def endpoint(app: Flask, nudges: list[Any]) -> Iterator[LoopbackProvider]:
     with LoopbackProvider() as endpoint:
         app.extensions["outbound"] = Outbound([endpoint.address], deadline=30)

@@ -36,15 +36,6 @@ def context(app: Flask) -> Iterator[None]:
 
 
 @pytest.fixture
-def nudges(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
-    """What would be sent to the workers."""
-    sent: list[tuple[str, Any]] = []
-    publisher = app.extensions["publisher"]
-    monkeypatch.setattr(publisher, "nudge", lambda job, argument: sent.append((job, argument)))
-    return sent
-
-
-@pytest.fixture
 def endpoint(app: Flask) -> Iterator[LoopbackProvider]:
     with LoopbackProvider(key=KEY) as endpoint:
         app.extensions["outbound"] = Outbound([endpoint.address], deadline=DEADLINE)
