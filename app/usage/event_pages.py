@@ -33,7 +33,7 @@ def list_events(selection: Selection, page: int, page_size: int) -> tuple[list[U
     selection = widened(selection)
     if not _is_told_by_sums(selection):
         return read_page(selection, skip, page_size), count_events(selection)
-    if selection.sight.is_limited:
+    if selection.sight.is_limited and selection.sight.hidden is None:
         # Sums of each day of each of ten thousand agents are too many to look at.
         return read_page(selection, skip, page_size), sum(_count(selection, ()).values())
     by_day = {day: number for (day,), number in _count(selection, (DAILY,)).items()}

@@ -43,12 +43,14 @@ class Reach:
 
 @dataclass(frozen=True)
 class Sight:
-    """Whose usage a caller may see; both None = everybody's."""
+    """Whose usage a caller may see; all None = everybody's."""
 
     slugs: frozenset[str] | None = None
     """Of a bound token."""
     viewer_id: int | None = None
     """Of a viewer, who sees what is theirs and what is nobody's."""
+    hidden: frozenset[str] | None = None
+    """Everybody's but theirs: the same said shorter, where they are few (``sums.widened``)."""
 
     @classmethod
     def of(cls, caller: Caller) -> "Sight":
@@ -58,7 +60,7 @@ class Sight:
     @property
     def is_limited(self) -> bool:
         """Whether some agents are out of sight."""
-        return self.slugs is not None or self.viewer_id is not None
+        return (self.slugs, self.viewer_id, self.hidden) != (None, None, None)
 
     def conditions(self, agent_id: Any) -> list[sa.ColumnElement[bool]]:
         """What holds of a column of slugs where its row may be seen."""
@@ -68,4 +70,6 @@ class Sight:
         if self.viewer_id is not None:
             seen = sa.select(Agent.agent_id).where(Agent.visible(self.viewer_id))
             found.append(agent_id.in_(seen))
+        if self.hidden is not None:
+            found.append(agent_id.not_in(sorted(self.hidden)))
         return found

@@ -13,7 +13,7 @@ from app.core.errors import Invalid
 from app.prices.cost import CURRENCY
 from app.usage.measures import AMOUNTS, LATENCIES, SHOWN, percentiles, show, show_values
 from app.usage.periods import show_day
-from app.usage.sums import DAILY, GROUPS, Group, Question, Values, read_dearest, read_sums
+from app.usage.sums import DAILY, GROUPS, Group, Question, Values, read_dearest, read_sums, settled
 
 MAX_ROWS = 20_000
 MAX_ROWS_TIMED = 500
@@ -36,6 +36,7 @@ def summarise(question: Question, *, timed: bool = True) -> dict[str, Any]:
 
     Call it in a snapshot: it reads more than once. Not ``timed``, it looks at no latencies.
     """
+    question = settled(question)
     amounts, latencies = _read(question, timed=timed)
     rows = _rows(question, sorted(amounts), amounts, latencies)
     total = _total(amounts.values(), AMOUNTS)
@@ -47,6 +48,7 @@ def summarise_dearest(question: Question, at_most: int) -> dict[str, Any]:
 
     ``rest`` is the sum of the other rows, with their number as ``rows``; None = no others.
     """
+    question = settled(question)
     amounts, number = read_dearest(question, at_most)
     total = _total(read_sums(replace(question, group_by=()), AMOUNTS).values(), AMOUNTS)
     latencies = read_sums(question, LATENCIES) if number <= MAX_ROWS_TIMED else {}

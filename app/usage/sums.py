@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from operator import sub
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -35,6 +36,10 @@ PLANNING = {
 }
 """What PostgreSQL is told, for the length of the transaction."""
 
+FEW = 100
+"""So many agents are looked up one by one; where no more are out of sight, what is theirs is taken
+off everybody's sums."""
+
 Group = tuple[Any, ...]
 """One value for each thing grouped by; a day as its number."""
 Values = tuple[int, ...]
@@ -51,6 +56,11 @@ class Question:
     selection: Selection = field(default_factory=Selection)
 
     @property
+    def is_by_agent(self) -> bool:
+        """Whether the answer tells agents apart, or is of one only."""
+        return "agent" in self.group_by or GROUPS["agent"] in self.selection.filters
+
+    @property
     def cube(self) -> str:
         """Where the answer is."""
         asked = {GROUPS[name] for name in self.group_by if name != DAILY}
@@ -63,23 +73,30 @@ def read_sums(question: Question, names: Sequence[str]) -> dict[Group, Values]:
 
     Raises Invalid where the period begins within a quarter of an hour whose events are gone.
     """
-    question = replace(question, selection=widened(question.selection))
-    first, last, cuts = _bounds(question.selection.period)
-    days = Days(question.zone, first - QUARTER, last + QUARTER)
-    spans = _Spans(first, last, closed_until(), days)
-    rows = db.session.execute(_query(question, names, spans)).all() if first < last else []
-    found = _by_group(question, rows)
-    for cut in cuts:
-        _add_events(found, question, names, days, cut)
+    question = settled(question)
+    hidden = question.selection.sight.hidden
+    if hidden is None or question.is_by_agent:
+        return _read(question, names)
+    # Everybody's, from a smaller cube, less theirs; with the number of calls, which says whether
+    # anything is left of a group.
+    counted = ("calls", *names)
+    theirs = _read(_seen_by(question, Sight(slugs=hidden)), counted)
+    nothing = (0,) * len(counted)
+    found = {}
+    for group, values in _read(_seen_by(question, Sight()), counted).items():
+        calls, *rest = map(sub, values, theirs.get(group, nothing))
+        if calls:
+            found[group] = tuple(rest)
     return found
 
 
 def read_dearest(question: Question, at_most: int) -> tuple[dict[Group, Values], int]:
     """The sums of AMOUNTS of so many groups, the newest day and on it the dearest group first, and
     how many groups there are. Raises Invalid as ``read_sums`` does."""
-    question = replace(question, selection=widened(question.selection))
+    question = settled(question)
     first, last, cuts = _bounds(question.selection.period)
-    if cuts or first >= last:
+    is_difference = question.selection.sight.hidden is not None and not question.is_by_agent
+    if is_difference or cuts or first >= last:
         found = read_sums(question, AMOUNTS)
         ordered = sorted(found, key=lambda group: _rank(question, group, found), reverse=True)
         return {group: found[group] for group in ordered[:at_most]}, len(found)
@@ -96,14 +113,37 @@ def read_dearest(question: Question, at_most: int) -> tuple[dict[Group, Values],
     return _by_group(question, [row[:-1] for row in rows]), rows[0].number if rows else 0
 
 
+def _read(question: Question, names: Sequence[str]) -> dict[Group, Values]:
+    first, last, cuts = _bounds(question.selection.period)
+    days = Days(question.zone, first - QUARTER, last + QUARTER)
+    spans = _Spans(first, last, closed_until(), days)
+    rows = db.session.execute(_query(question, names, spans)).all() if first < last else []
+    found = _by_group(question, rows)
+    for cut in cuts:
+        _add_events(found, question, names, days, cut)
+    return found
+
+
 def widened(selection: Selection) -> Selection:
-    """The same without limits of sight where these leave nothing out: smaller cubes know that."""
-    if not selection.sight.is_limited:
+    """The same by whom it leaves out: nobody, which smaller cubes can answer, or a few."""
+    sight = selection.sight
+    if not sight.is_limited or sight.hidden is not None:
         return selection
-    seen = selection.sight.conditions(SERIES.c.agent_id)
-    unseen = sa.select(SERIES.c.id).where(SERIES.c.cube == "agents", sa.not_(sa.and_(*seen)))
-    some = db.session.scalar(unseen.limit(1)) is not None
-    return selection if some else replace(selection, sight=Sight())
+    unseen = sa.not_(sa.and_(*sight.conditions(SERIES.c.agent_id)))
+    query = sa.select(SERIES.c.agent_id).where(SERIES.c.cube == "agents", unseen)
+    hidden = frozenset(db.session.scalars(query.limit(FEW + 1)))
+    if len(hidden) > FEW:
+        return selection
+    return replace(selection, sight=Sight(hidden=hidden) if hidden else Sight())
+
+
+def settled(question: Question) -> Question:
+    """The same, its selection widened: so it need not be looked up for each of its parts."""
+    return replace(question, selection=widened(question.selection))
+
+
+def _seen_by(question: Question, sight: Sight) -> Question:
+    return replace(question, selection=replace(question.selection, sight=sight))
 
 
 @dataclass(frozen=True)
@@ -115,16 +155,17 @@ class _Spans:
     closed_until: int
     days: Days
 
-    def rollups(self, *, daily: bool) -> tuple[sa.FromClause, sa.ColumnElement[bool]]:
+    def rollups(self, *, daily: bool, by_key: bool) -> tuple[sa.FromClause, sa.ColumnElement[bool]]:
         """The rollups that make it up, by series; daily, none of them reaches over midnight."""
         within_days = DAY if self.days.is_utc else QUARTER
         widest = within_days if daily else WIDTHS[-1]
         spans = cover(self.first, self.last, self.closed_until, widest)
-        if not on_postgresql():
-            return _looked_up(spans)
-        told = (sa.func.set_config(name, value, True) for name, value in PLANNING.items())
-        db.session.execute(sa.select(*told))
-        return _searched(spans)
+        if on_postgresql():
+            told = (sa.func.set_config(name, value, True) for name, value in PLANNING.items())
+            db.session.execute(sa.select(*told))
+            if not by_key:
+                return _searched(spans)
+        return _looked_up(spans)
 
     def day(self) -> sa.ColumnElement[int]:
         """The number of the local day that a rollup is of."""
@@ -152,7 +193,8 @@ def _searched(spans: Sequence[Span]) -> tuple[sa.FromClause, sa.ColumnElement[bo
 
 
 def _looked_up(spans: Sequence[Span]) -> tuple[sa.FromClause, sa.ColumnElement[bool]]:
-    """For SQLite, which would read all that a series has: each span of each series by its key."""
+    """Each span of each series by its key: for SQLite, and where series are few. Both databases
+    would read all that a series has."""
     table = usage_rollups.c
     columns = [sa.column(name, sa.BigInteger) for name in Span._fields]
     span = sa.values(*columns).data(list(spans)).cte("spans")
@@ -166,7 +208,9 @@ def _looked_up(spans: Sequence[Span]) -> tuple[sa.FromClause, sa.ColumnElement[b
 
 def _query(question: Question, names: Sequence[str], spans: _Spans) -> sa.Select[Any]:
     """The groups with their sums, from the rollups."""
-    source, within = spans.rollups(daily=DAILY in question.group_by)
+    slugs = question.selection.sight.slugs
+    by_key = slugs is not None and len(slugs) <= FEW
+    source, within = spans.rollups(daily=DAILY in question.group_by, by_key=by_key)
     groups: list[Any] = [
         spans.day().label(DAILY) if name == DAILY else SERIES.c[GROUPS[name]]
         for name in question.group_by

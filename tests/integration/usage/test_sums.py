@@ -19,12 +19,14 @@ from hypothesis import strategies as st
 from app.core.clock import utcnow
 from app.core.db import commit, db, reading
 from app.usage.cubes import DAY, QUARTER, WIDTHS
+from app.usage.event_pages import list_events
 from app.usage.listing import Selection
 from app.usage.models import UsageEvent, UsageState, usage_rollups
 from app.usage.periods import Period
+from app.usage.reach import Sight
 from app.usage.rebuild import rebuild
 from app.usage.rollups import close_days
-from app.usage.summary import summarise
+from app.usage.summary import summarise, summarise_dearest
 from app.usage.sums import GROUPS, Question
 from tests.integration.usage.conftest import Report, event
 
@@ -38,6 +40,9 @@ SPRING = datetime(2026, 3, 27, tzinfo=UTC)
 """Clocks change in Berlin and Lord Howe within the days after it; in Havana long before."""
 
 
+AGENTS = ("a", "b", "c")
+SIGHTS = (None, AGENTS, ("a", "c"), ("b",))
+"""Whose usage somebody sees: without limits; all; all but few, whose sums are taken off; few."""
 CALLED = (("openai", "gpt-4.1"), ("nobody", "m"), ("ollama", "m"))
 
 
@@ -48,8 +53,9 @@ def context(app: Flask) -> Iterator[None]:
 
 
 @pytest.fixture
-def world(context: None, report: Report) -> list[dict[str, Any]]:
+def world(context: None, report: Report, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Calls of all kinds around a change of the clocks, and of now: of days that are still open."""
+    monkeypatch.setattr("app.usage.sums.FEW", 1)
     chance = random.Random(5)
     calls = []
     for start, hours in ((SPRING, 24 * 14), (TODAY - timedelta(days=2), 71)):
@@ -61,7 +67,7 @@ def world(context: None, report: Report) -> list[dict[str, Any]]:
             calls.append(
                 event(
                     began.isoformat(),
-                    agent_id=chance.choice(("a", "b")),
+                    agent_id=chance.choice(AGENTS),
                     provider=provider,
                     model=model,
                     task=chance.choice((None, "triage")),
@@ -80,11 +86,23 @@ def ask(
     zone: str = "UTC",
     start: datetime | None = None,
     end: datetime | None = None,
+    seen: tuple[str, ...] | None = None,
     **filters: str,
 ) -> dict[str, Any]:
     with reading():
-        selection = Selection(Period(start, end), filters)
-        return summarise(Question(group_by, ZoneInfo(zone), selection))
+        selection = Selection(Period(start, end), filters, sight_of(seen))
+        question = Question(group_by, ZoneInfo(zone), selection)
+        answer = summarise(question)
+        # The Costs page asks for the dearest only.
+        dearest = summarise_dearest(question, at_most=10_000)
+        assert sorted(dearest.pop("rows"), key=str) == sorted(answer["rows"], key=str)
+        assert dearest.pop("rest") is None
+        assert dearest == {name: answer[name] for name in dearest}
+        return answer
+
+
+def sight_of(seen: tuple[str, ...] | None) -> Sight:
+    return Sight(None if seen is None else frozenset(seen))
 
 
 def expected(
@@ -136,24 +154,41 @@ def test_every_view_of_a_period_has_the_same_total(
         assert close_days(utcnow() + timedelta(days=3)) > 0
     known = costs()
 
-    @settings(max_examples=20, suppress_health_check=list(HealthCheck))
-    @given(st.sampled_from(GROUPINGS), st.sampled_from(ZONES), moments, moments)
+    @settings(max_examples=30, suppress_health_check=list(HealthCheck))
+    @given(
+        st.sampled_from(GROUPINGS),
+        st.sampled_from(ZONES),
+        moments,
+        moments,
+        st.sampled_from(SIGHTS),
+    )
     def look(
-        group_by: tuple[str, ...], zone: str, one: datetime | None, other: datetime | None
+        group_by: tuple[str, ...],
+        zone: str,
+        one: datetime | None,
+        other: datetime | None,
+        seen: tuple[str, ...] | None,
     ) -> None:
         if one and other and other < one:
             one, other = other, one
         period = Period(one, other)
-        answer = ask(group_by, zone, one, other)
-        groups = expected(world, group_by, zone, period)
+        answer = ask(group_by, zone, one, other, seen)
+        theirs = [it for it in world if it["agent_id"] in (seen or AGENTS)]
+        groups = expected(theirs, group_by, zone, period)
         names = [GROUPS.get(name, name) for name in group_by]
         found = {tuple(row[name] for name in names): row for row in answer["rows"]}
         assert found.keys() == groups.keys()
         for key, counts in groups.items():
             assert {name: found[key][name] for name in counts} == counts
-        paid = [known[it["event_id"]] for it in world if _is_in(it, period)]
+        paid = [known[it["event_id"]] for it in theirs if _is_in(it, period)]
         assert Decimal(answer["total"]["cost"]) == sum(paid)
         assert answer["total"]["calls"] == len(paid)
+        with reading():
+            events, total = list_events(Selection(period, sight=sight_of(seen)), 2, 7)
+            event_ids = [it.event_id for it in events]
+        listed = sorted((it for it in theirs if _is_in(it, period)), key=_newest, reverse=True)
+        assert event_ids == [it["event_id"] for it in listed[7:14]]
+        assert total == len(listed)
 
     look()
 
@@ -231,6 +266,10 @@ def test_the_state_is_one_row(context: None) -> None:
     with pytest.raises(sa.exc.IntegrityError):
         db.session.flush()
     db.session.rollback()
+
+
+def _newest(it: dict[str, Any]) -> tuple[datetime, str]:
+    return datetime.fromisoformat(it["started_at"]), it["event_id"]
 
 
 def _is_in(it: dict[str, Any], period: Period) -> bool:
