@@ -9,7 +9,8 @@ from ._models import AgentConfig
 from ._wire import Json, Malformed, decode_config, integer, optional_text, require_object, text
 
 USUAL_HEARTBEAT = 10.0
-AGENT_TYPES = {"agent_config_changed", "agent_created", "agent_deleted"}
+# A tuple: what is compared came from outside, and may be of a type that has no hash.
+AGENT_TYPES = ("agent_config_changed", "agent_created", "agent_deleted")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,16 @@
 """What the chunks of a streamed answer say, whichever SDK they come from. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-# Sent before the first token: until then another step can still take over.
-PREAMBLES = frozenset(
-    {"message_start", "ping", "response.created", "response.queued", "response.in_progress"}
+# Sent before the first token: until then another step can still take over. A tuple, for what is
+# compared came from outside and may be of a type that has no hash.
+PREAMBLES = (
+    "message_start",
+    "ping",
+    "response.created",
+    "response.queued",
+    "response.in_progress",
 )
 
 
@@ -24,7 +29,8 @@ def carries_content(chunk: object) -> bool:
         return any(field(chunk, name) for name in ("content", "tool_call_chunks"))
     if field(chunk, "object") != "chat.completion.chunk":
         return True
-    return any(_delta_says_something(choice) for choice in field(chunk, "choices") or ())
+    choices = field(chunk, "choices") or ()
+    return not isinstance(choices, Iterable) or any(map(_delta_says_something, choices))
 
 
 def _delta_says_something(choice: object) -> bool:

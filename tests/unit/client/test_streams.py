@@ -38,6 +38,8 @@ def test_announcements(chunk: object) -> None:
         chat_chunk(SimpleNamespace(role=None, content=None, tool_calls=[{"index": 0}])),
         chat_chunk(SimpleNamespace(role=None, model_extra={"reasoning_content": "Hm"})),
         chat_chunk({}, finish="stop"),
+        {"type": ["no", "hash"]},
+        {"object": "chat.completion.chunk", "choices": 7},
     ],
 )
 def test_content(chunk: object) -> None:

@@ -108,6 +108,7 @@ def test_an_answer_of_s1_has_a_shape(answer: Any) -> None:
 def test_an_answer_of_s1_may_carry_types_of_later() -> None:
     items = [
         {"type": "task_changed", "task": 1},
+        {"type": {"of": "later"}},
         {"type": "agent_config_changed", "agent_id": "a", "config": agent("a")},
         {"type": "agent_deleted", "agent_id": "b", "config": None},
     ]
