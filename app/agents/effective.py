@@ -1,6 +1,7 @@
 """Reading what agents get: loads, in a fixed number of queries, what resolution decides on."""
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -104,21 +105,33 @@ def touches_a_default(slugs: set[str], changes: Iterable[Change]) -> bool:
     """Whether a default is among these agents, or was one before these changes."""
     if any(True in change.diff.get("is_default", ()) for change in changes):
         return True
-    query = sa.select(Agent.agent_id).where(Agent.id.in_(sa.union_all(*_default_ids())))
-    return not slugs.isdisjoint(db.session.scalars(query))
+    return not slugs.isdisjoint(db.session.scalars(_defaults()))
+
+
+@cache
+def _defaults() -> sa.Select[tuple[str]]:
+    return sa.select(Agent.agent_id).where(Agent.id.in_(sa.union_all(*_default_ids())))
 
 
 def _load_with_defaults(slugs: list[str] | None) -> Sequence[Agent]:
     """These agents (None = all) and every default, with their chains, in one query: a change on
-    its way to a client waits for each. Prompts are no part of what is resolved."""
+    its way to a client waits for each."""
+    query = _with_chains(named=slugs is not None)
+    parameters = None if slugs is None else {"slugs": slugs}
+    return db.session.scalars(query, parameters).unique().all()
+
+
+@cache
+def _with_chains(*, named: bool) -> sa.Select[tuple[Agent]]:
+    """Built once: that takes longer than running it. Prompts are no part of what is resolved."""
     # An inner join within the outer one would have SQLite read every step there is.
     chain = joinedload(Agent.llm_configs).joinedload(LLMConfig.provider, innerjoin=False)
     prompts = (Agent.description, Agent.system_prompt, Agent.user_prompt, Agent.metadata_)
     query = sa.select(Agent).options(chain, *map(defer, prompts))
-    if slugs is not None:
-        named = sa.select(Agent.id).where(Agent.agent_id.in_(slugs))
-        query = query.where(Agent.id.in_(sa.union_all(named, *_default_ids())))
-    return db.session.scalars(query).unique().all()
+    if not named:
+        return query
+    ids = sa.select(Agent.id).where(Agent.agent_id.in_(sa.bindparam("slugs", expanding=True)))
+    return query.where(Agent.id.in_(sa.union_all(ids, *_default_ids())))
 
 
 def _default_ids() -> tuple[sa.Select[tuple[int]], ...]:

@@ -21,6 +21,11 @@ class State(NamedTuple):
 
 _STATE = sa.select(*(ConfigState.__table__.c[name] for name in State._fields))
 _STATE_SQL = str(_STATE)
+_BETWEEN = (
+    sa.select(Change)
+    .where(Change.rev > sa.bindparam("after"), Change.rev <= sa.bindparam("up_to"))
+    .order_by(Change.rev, Change.seq)
+)
 
 
 def read_state() -> State:
@@ -43,8 +48,7 @@ def list_changes_of(rev: int) -> list[Change]:
 
 def list_changes_since(rev: int, up_to: int) -> list[Change]:
     """The changes of every rev after ``rev``, to ``up_to`` inclusive, in commit order."""
-    query = sa.select(Change).where(Change.rev > rev, Change.rev <= up_to)
-    return list(db.session.scalars(query.order_by(Change.rev, Change.seq)))
+    return list(db.session.scalars(_BETWEEN, {"after": rev, "up_to": up_to}))
 
 
 def history_query(

@@ -26,6 +26,9 @@ MANY_CHANGES, MANY_AGENTS = 10_000, 1_000
 """Beyond these it is cheaper to fetch the whole."""
 RETAINED_REVS = 10_000
 """How far back the log is read for anybody. The history itself goes further."""
+_OWNERS = sa.select(Agent.agent_id, Agent.owner_id).where(
+    Agent.agent_id.in_(sa.bindparam("slugs", expanding=True))
+)
 
 
 class ItemType(StrEnum):
@@ -136,8 +139,7 @@ def _behind_the_default(changes: Iterable[Change], affected: set[str], named: se
 def _agent_items(changes: Iterable[Change], slugs: set[str]) -> list[Item]:
     if not slugs:
         return []
-    query = sa.select(Agent.agent_id, Agent.owner_id).where(Agent.agent_id.in_(slugs))
-    owners = dict(db.session.execute(query).tuples().all())
+    owners = dict(db.session.execute(_OWNERS, {"slugs": list(slugs)}).tuples().all())
     former = _former_owners(changes, owners)
     begun, ended = _begun_and_ended(changes)
     items = []
