@@ -260,7 +260,10 @@ def load_settings(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
     """
     environ = os.environ if environ is None else environ
     data_dir = Path(environ.get("DATA_DIR") or "instance").resolve()
-    values = {**_read_secrets(data_dir / SECRETS_FILE), **{k: v for k, v in environ.items() if v}}
+    kept, given = _read_secrets(data_dir / SECRETS_FILE), {k: v for k, v in environ.items() if v}
+    if "ENCRYPTION_KEY" in given:  # the same thing, spelled otherwise
+        kept.pop("ENCRYPTION_KEYS", None)
+    values = kept | given
     settings = {setting.name: _parse(setting, values) for setting in SETTINGS}
     settings["DATA_DIR"] = str(data_dir)
     settings["DATABASE_URL"] = settings["DATABASE_URL"] or f"sqlite:///{data_dir}/switchyard.db"

@@ -25,6 +25,9 @@ def test_the_environment_wins_over_the_secrets_file(tmp_path: Path) -> None:
     assert settings["PORT"] == 9001
     assert settings["HOST"] == "127.0.0.1"  # empty is not set
     assert settings["ENCRYPTION_KEYS"] == ("a", "b")
+    # Under either of its names: a wrong one is to be noticed, not passed over.
+    settings = load_settings({"DATA_DIR": str(tmp_path), "ENCRYPTION_KEY": "c"})
+    assert settings["ENCRYPTION_KEYS"] == ("c",)
 
 
 @pytest.mark.parametrize(
