@@ -1,6 +1,5 @@
 """`SwitchyardClient`: the public face. A hit is one lookup; all else is the runtime's."""
 
-import logging
 import os
 import threading
 import time
@@ -16,7 +15,6 @@ from ._arguments import (
     check_bundle,
     check_deadline,
     check_text,
-    checked_file,
     checked_switch,
     checked_token,
     checked_url,
@@ -30,15 +28,13 @@ from ._forks import in_forked_children
 from ._models import AgentConfig, Status
 from ._recording import Usage, reported_event
 from ._runtime import SETTLED, Runtime, Settings
-from ._snapshot import DiskSnapshot
+from ._snapshot import disk_snapshot
 from ._spool import Spool
 from ._stream import Verify
 from ._timings import Timings
 from ._transport import HttpTransport, Transport
 from ._usage import UsageReporter
 from ._worker import Callback
-
-logger = logging.getLogger("switchyard_client")
 
 Result = TypeVar("Result")
 
@@ -104,7 +100,7 @@ class SwitchyardClient:
             ttl=ttl,
             env_prefix=env_prefix,
             client_id=client_id or os.environ.get("SWITCHYARD_CLIENT_ID"),
-            disk=_disk_snapshot(snapshot_path, token),
+            disk=disk_snapshot(snapshot_path, token),
         )
         self._url = url
         self._enforce_budgets = checked_switch(
@@ -397,13 +393,3 @@ _clients: weakref.WeakSet[SwitchyardClient] = weakref.WeakSet()
 def _leave_the_parents() -> None:
     for client in list(_clients):
         client._after_fork()
-
-
-def _disk_snapshot(path: str | Path | None, token: str | None) -> DiskSnapshot | None:
-    path = path or os.environ.get("SWITCHYARD_SNAPSHOT")
-    if not path:
-        return None
-    if token is None:
-        logger.warning("no snapshot is kept: its encryption needs a token")
-        return None
-    return DiskSnapshot(checked_file(path), token, os.environ.get("SWITCHYARD_PREVIOUS_TOKEN"))

@@ -17,6 +17,7 @@ from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from ._arguments import checked_file
 from ._cache import Snapshot
 from ._messages import parse_json
 from ._models import AgentConfig
@@ -77,6 +78,20 @@ class DiskSnapshot:
             with contextlib.suppress(InvalidToken):
                 return _fernet(token, salt).decrypt(sealed.encode())
         raise Malformed("damaged, or written under another token")
+
+
+def disk_snapshot(path: str | Path | None, token: str | None) -> DiskSnapshot | None:
+    """The snapshot that caller or environment ask for; None without one, or without a token.
+
+    Raises ConfigurationError where the path can be no file's.
+    """
+    path = path or os.environ.get("SWITCHYARD_SNAPSHOT")
+    if not path:
+        return None
+    if token is None:
+        logger.warning("no snapshot is kept: its encryption needs a token")
+        return None
+    return DiskSnapshot(checked_file(path), token, os.environ.get("SWITCHYARD_PREVIOUS_TOKEN"))
 
 
 def _fernet(token: str, salt: str) -> Fernet:
