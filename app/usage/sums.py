@@ -125,16 +125,24 @@ def _read(question: Question, names: Sequence[str]) -> dict[Group, Values]:
 
 
 def widened(selection: Selection) -> Selection:
-    """The same by whom it leaves out: nobody, which smaller cubes can answer, or a few."""
+    """The same by names, where few agents are out of sight or few are in it: both are quicker so.
+    Without limits where these leave nothing out: smaller cubes know that."""
     sight = selection.sight
-    if not sight.is_limited or sight.hidden is not None:
+    is_told = sight.slugs is not None and len(sight.slugs) <= FEW and sight.viewer_id is None
+    if not sight.is_limited or sight.hidden is not None or is_told:
         return selection
-    unseen = sa.not_(sa.and_(*sight.conditions(SERIES.c.agent_id)))
-    query = sa.select(SERIES.c.agent_id).where(SERIES.c.cube == "agents", unseen)
-    hidden = frozenset(db.session.scalars(query.limit(FEW + 1)))
-    if len(hidden) > FEW:
-        return selection
-    return replace(selection, sight=Sight(hidden=hidden) if hidden else Sight())
+    seen = sa.and_(*sight.conditions(SERIES.c.agent_id))
+    if (hidden := _find_few(sa.not_(seen))) is not None:
+        return replace(selection, sight=Sight(hidden=hidden) if hidden else Sight())
+    slugs = _find_few(seen)
+    return selection if slugs is None else replace(selection, sight=Sight(slugs=slugs))
+
+
+def _find_few(condition: sa.ColumnElement[bool]) -> frozenset[str] | None:
+    """The agents with usage of which this holds; None = more than a few."""
+    query = sa.select(SERIES.c.agent_id).where(SERIES.c.cube == "agents", condition)
+    found = frozenset(db.session.scalars(query.limit(FEW + 1)))
+    return found if len(found) <= FEW else None
 
 
 def settled(question: Question) -> Question:

@@ -40,9 +40,10 @@ SPRING = datetime(2026, 3, 27, tzinfo=UTC)
 """Clocks change in Berlin and Lord Howe within the days after it; in Havana long before."""
 
 
-AGENTS = ("a", "b", "c")
-SIGHTS = (None, AGENTS, ("a", "c"), ("b",))
-"""Whose usage somebody sees: without limits; all; all but few, whose sums are taken off; few."""
+AGENTS = ("a", "b", "c", "d")
+SIGHTS = (None, AGENTS, ("a", "c", "d"), ("a", "b"), ("b",), ("b", "quiet"))
+"""Whose usage somebody sees: without limits; all; all but few, whose sums are taken off; some; few;
+few who have any."""
 CALLED = (("openai", "gpt-4.1"), ("nobody", "m"), ("ollama", "m"))
 
 
