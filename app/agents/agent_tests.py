@@ -28,7 +28,7 @@ from app.core.errors import NotFound
 from app.core.http import outbound
 from app.core.jobs import nudge_after_commit
 from app.providers.adapters import Adapter, CallResult, Target, get_adapter
-from app.providers.keys import environment_key
+from app.providers.keys import KEY_UNREADABLE, environment_key
 
 TEST_JOB = "agents.test"
 CLAIM_MARGIN = timedelta(seconds=20)
@@ -46,7 +46,6 @@ KEEP_FOR = timedelta(days=30)
 DISABLED = "The step is disabled."
 PROVIDER_INACTIVE = "Its provider is inactive."
 NO_KEY = "It needs an API key and has none, so it was not called."
-KEY_UNREADABLE = "Its key cannot be read any more: the key must be entered again."
 NO_TIME = "It was not called: the time for the whole test was up."
 NOTHING_LEFT = "It was not called: nothing is configured any more."
 WORKER_DIED = "It has no result: the worker died, twice."

@@ -20,7 +20,7 @@ from app.core.db import commit, db
 from app.core.http import outbound
 from app.health.states import SETTLED, Event, next_status, settle
 from app.providers.adapters import Adapter, Target, get_adapter
-from app.providers.keys import environment_key
+from app.providers.keys import KEY_UNREADABLE, environment_key
 from app.providers.models import Provider, ValidationStatus
 from app.providers.services import CHECK_MODEL
 
@@ -34,7 +34,6 @@ SUSPECT = 2
 """After so many, a check runs alone, so that not all that ran beside the culprit are blamed."""
 
 NO_KEY = "It needs an API key and has none, so it is not checked."
-KEY_UNREADABLE = "Its key cannot be read any more: the key must be entered again."
 DEADLY = f"Its check ended {MOST_ATTEMPTS} workers, so it is not tried again for now."
 
 

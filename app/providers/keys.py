@@ -14,6 +14,8 @@ from app.changes.tracker import secret
 from app.core import crypto
 from app.core.crypto import Secret
 
+KEY_UNREADABLE = "Its key cannot be read any more: the key must be entered again."
+
 
 @dataclass(frozen=True)
 class EffectiveKey:

@@ -18,6 +18,7 @@ from app.core.clock import utcnow
 from app.core.db import commit, db
 from app.core.http import Outbound
 from app.providers.adapters import CallResult
+from app.providers.keys import KEY_UNREADABLE
 from tests.conftest import ADMIN_TOKEN, Api
 from tests.contract.conftest import MakeToken, MakeUser, SignIn, on_sqlite
 from tests.support.loopback_provider import LoopbackProvider
@@ -481,7 +482,7 @@ def test_a_key_that_does_not_open_must_be_entered_again(
     run(test_id)
 
     [step] = read(api, test_id)["steps"]
-    assert (step["status"], step["error"]) == ("error", agent_tests.KEY_UNREADABLE)
+    assert (step["status"], step["error"]) == ("error", KEY_UNREADABLE)
     assert endpoint.requests == []
 
 
