@@ -10,13 +10,14 @@ from worker.celery_app import app
 
 
 class Room:
-    """How many threads of this worker may wait for receivers at once: half of them.
+    """How many threads of this worker may wait for receivers at once: not quite half of them.
 
-    Ten addresses that hang would otherwise hold up every check of a provider.
+    Ten addresses that hang would otherwise hold up every check of a provider. Tests of agents, which
+    are bounded as well, take four threads of the smallest worker's eight: one is left to the rest.
     """
 
     def __init__(self, threads: int) -> None:
-        self._places = threading.Semaphore(max(1, threads // 2))
+        self._places = threading.Semaphore(max(1, threads // 2 - 1))
 
     def deliver(self, webhook_id: int) -> None:
         """Send one webhook what is due to it; what finds no room stays due."""

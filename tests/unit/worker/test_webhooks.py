@@ -1,4 +1,4 @@
-"""Receivers that hang hold up half of a worker's threads, and no more."""
+"""Receivers that hang hold up fewer than half of a worker's threads."""
 
 import threading
 
@@ -23,7 +23,7 @@ def test_what_finds_no_room_is_left_to_the_next_sweep(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(delivery, "deliver_due", deliver_due)
     monkeypatch.setattr(delivery, "sweep", lambda at_most=None: handed_on.append(at_most))
-    room = Room(threads=4)
+    room = Room(threads=6)
     hanging = [threading.Thread(target=room.deliver, args=(each,)) for each in (HANGS, HANGS_TOO)]
     for thread in hanging:
         thread.start()
