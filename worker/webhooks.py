@@ -12,8 +12,8 @@ from worker.celery_app import app
 class Room:
     """How many threads of this worker may wait for receivers at once: not quite half of them.
 
-    Ten addresses that hang would otherwise hold up every check of a provider. Tests of agents, which
-    are bounded as well, take four threads of the smallest worker's eight: one is left to the rest.
+    Ten addresses that hang would otherwise hold up every check of a provider. Tests of agents,
+    which are bounded as well, take four of the smallest worker's eight: one is left to the rest.
     """
 
     def __init__(self, threads: int) -> None:
