@@ -23,14 +23,13 @@ from app.admin.fields import (
 )
 from app.agents import halt, services
 from app.agents.bulk_admin import BulkView
-from app.agents.chain_schemas import LLMConfigItem
+from app.agents.chain_schemas import MAX_STEPS, LLMConfigItem
 from app.agents.halt_admin import ask_and_halt, halt_state
 from app.agents.models import Agent
 from app.agents.schemas import AgentIn, AgentPatch
 from app.agents.step_admin import StepFields, providers
 from app.core.errors import NotFound
 
-MAX_STEPS = 20
 AGENT_FIELDS = ("agent_id", "name", "description", "system_prompt", "user_prompt", "owner_id")
 
 

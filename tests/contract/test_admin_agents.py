@@ -13,7 +13,7 @@ from flask import Flask
 from app.accounts.models import Role
 from app.accounts.services import create_user
 from app.agents import services as agents
-from app.agents.chain_schemas import dump_chain
+from app.agents.chain_schemas import MAX_STEPS, dump_chain
 from app.agents.schemas import reveal_key
 from app.changes.services import read_state
 from app.core.clock import utcnow
@@ -324,6 +324,17 @@ def test_a_step_moves_within_its_chain(console: Console, analyst: int, do: Do) -
     assert "It was changed since you read it" in console.get(stale.location).text
     console.post("/admin/llm_config/move/", id=second, by="up", version=version + 1)
     assert [step["id"] for step in chain_of(do)] == [second, first], "it stood first already"
+
+
+@on_one_database
+def test_the_longest_chain_that_the_api_takes_is_saved_by_the_form(
+    console: Console, provider: int, do: Do
+) -> None:
+    steps = [{"provider_id": provider, "model_name": f"m-{n}"} for n in range(MAX_STEPS)]
+    agent_id = do(lambda: agents.create_agent({"name": "Long", "llm_configs": steps})[0].id)
+    page = console.save(f"/admin/agent/edit/?id={agent_id}", name="Longer")
+    assert "Agent Longer is saved." in page.text
+    assert len(chain_of(do, "long")) == MAX_STEPS
 
 
 @on_one_database
