@@ -120,7 +120,9 @@ class AmountsOut(Schema):
     cache_write_1h_tokens = fields.Integer()
     reasoning_tokens = fields.Integer()
     web_searches = fields.Integer()
-    cost = fields.String(metadata={"description": "An exact decimal."})
+    cost = fields.String(
+        metadata={"description": "An exact decimal: the sum of the calls that have a price."}
+    )
     latency_ms = fields.Nested(
         LatencyOut,
         allow_none=True,
