@@ -122,13 +122,7 @@ class TaskView(ResourceView):
     @expose("/draft/", methods=("POST",))
     def draft_view(self) -> ResponseReturnValue:
         """What a schema that is not saved yet amounts to: JSON Schema, model, a sample's errors."""
-        return _answer(
-            lambda body: services.check_draft(
-                str(body.get("name") or "task"),
-                body.get("response_schema"),
-                body.get("samples", []),
-            )
-        )
+        return _answer(_check_draft)
 
     @expose("/infer/", methods=("POST",))
     def infer_view(self) -> ResponseReturnValue:

@@ -114,6 +114,9 @@ def test_a_bad_draft_is_told_why(ask: Ask) -> None:
         assert says in answer.get_json()["problem"]
     assert "A JSON object" in ask("/admin/task/draft/", {}).get_json()["problem"]
     assert "A JSON object" in ask("/admin/task/draft/", []).get_json()["message"]
+    for no_list in (1, "x", {"a": 1}, None):
+        body = {"response_schema": {"side": {"type": "string"}}, "samples": no_list}
+        assert ask("/admin/task/draft/", body).get_json()["errors"] == []
 
 
 def test_what_is_no_json_answers_a_script_too(console: Console) -> None:
