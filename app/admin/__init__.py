@@ -26,6 +26,7 @@ def new_admin(app: Flask, index_view: AdminIndexView) -> Admin:
     from app.admin.gate import may
     from app.admin.money import dollars, exact_dollars
     from app.agents.halt_admin import halt_state
+    from app.changes.services import read_state
 
     policy.init_app(app)
     app.register_blueprint(blueprint)
@@ -39,6 +40,7 @@ def new_admin(app: Flask, index_view: AdminIndexView) -> Admin:
             "dollars": dollars,
             "duration": duration,
             "exact_dollars": exact_dollars,
+            "shown_rev": lambda: read_state().rev,
         }
 
     return Admin(

@@ -42,12 +42,24 @@ def test_signing_in_with_a_wrong_password_says_so_and_nothing_more(page: Page) -
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
     sign_in(page, "wrong")
     expect(page.get_by_role("alert")).to_be_visible()
-    # The one question of this page, which would be refused after the sign-out.
-    with page.expect_response("**/api/halt"):
-        sign_in(page)
+    # The one question of this page, which a change may call for at any time, and which would be
+    # refused after the sign-out.
+    at_ease = {"halted": False, "halted_reason": None, "halted_agents": 0}
+    page.route("**/api/halt", lambda route: route.fulfill(json=at_ease))
+    sign_in(page)
     expect(page.get_by_role("heading", level=1)).to_have_text("Settings")
+    expect(page.locator("#live-state")).to_have_text("live")
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+
+
+def test_what_changed_before_the_socket_was_open_is_caught_up_with(admin: Page) -> None:
+    admin.add_init_script("""
+        const find = document.querySelector.bind(document);
+        document.querySelector = (it) => it === "meta[name=rev]" ? { content: "0" } : find(it);
+    """)
+    with admin.expect_response("**/api/halt"):
+        admin.goto("/admin/settings/")
 
 
 def test_a_provider_turns_connected_before_one_s_eyes(

@@ -1,8 +1,10 @@
 // The page's one socket. It says that something changed; REST says what. Each part of the page names
-// its topic, hears every message, and catches up when nobody knows what it has missed.
+// its topic, hears every message, and catches up when nobody knows what it has missed: after a gap,
+// or where the socket begins with another rev than the page shows.
 const RECONNECT_MS = [1000, 2000, 5000, 10000];
 
 const parts = [];
+let shownRev = Number(document.querySelector("meta[name=rev]")?.content);
 let isOpen = false;
 let failures = 0;
 
@@ -24,7 +26,6 @@ function connect() {
   socket.addEventListener("open", () => {
     failures = 0;
     show(true);
-    catchUp();
   });
   socket.addEventListener("message", (event) => hear(JSON.parse(event.data)));
   socket.addEventListener("close", () => {
@@ -35,8 +36,10 @@ function connect() {
 }
 
 function hear(message) {
-  if (message.type === "resync") catchUp();
-  else for (const part of parts) part.hear(message);
+  const missed = message.type === "welcome" && message.rev !== shownRev;
+  if (message.type === "welcome") shownRev = null; // the next one comes after a gap
+  if (missed || message.type === "resync") catchUp();
+  if (message.type !== "resync") for (const part of parts) part.hear(message);
 }
 
 function catchUp() {
