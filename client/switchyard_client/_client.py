@@ -90,7 +90,7 @@ class SwitchyardClient:
         token = checked_token(token or os.environ.get("SWITCHYARD_TOKEN"))
         check_bundle(verify)
         timings = timings or Timings()
-        if ttl < 0:
+        if not ttl >= 0:
             raise ConfigurationError("ttl must not be negative; use seconds, e.g. 300")
         self._settings = Settings(
             new_transport=transport

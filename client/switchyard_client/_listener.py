@@ -150,7 +150,8 @@ class Listener:
 
     def _wait(self) -> None:
         deadline = self._protocol.deadline
-        timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+        # A ttl may be infinite, a wait may not.
+        timeout = None if deadline is None else min(max(0.0, deadline - time.monotonic()), 3600.0)
         self._selector.select(timeout)
         if self._bells is not None:
             with contextlib.suppress(BlockingIOError):

@@ -1,11 +1,14 @@
 """Every wait of the client in one place, in seconds; tests shorten them."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
+
+from ._errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
-    """How long the client waits for what, in seconds."""
+    """How long the client waits for what, in seconds. Raises ConfigurationError for no time."""
 
     first_read: float = 2.0
     """A first read of an agent waits this long for the server, then the chain goes on."""
@@ -47,3 +50,11 @@ class Timings:
     """Usage events within this are sent together."""
     close: float = 2.0
     """`close()` returns after this at the latest."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            seconds = getattr(self, item.name)
+            if not 0 <= seconds < math.inf or (
+                seconds == 0 and item.name in ("connect", "request")
+            ):
+                raise ConfigurationError(f"{item.name} must be a number of seconds, not {seconds}")

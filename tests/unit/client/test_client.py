@@ -1,5 +1,6 @@
 """Arguments, small parts of the transport, and the worker threads."""
 
+import math
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -7,7 +8,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from switchyard_client import ConfigurationError, SwitchyardClient, SwitchyardError
+from switchyard_client import ConfigurationError, SwitchyardClient, SwitchyardError, Timings
 from switchyard_client._arguments import checked_token, checked_url
 from switchyard_client._errors import Forbidden, InvalidAnswer, StreamClosed, Throttled
 from switchyard_client._events import Cause, Failure
@@ -63,9 +64,18 @@ def test_a_file_that_can_never_be_is_refused(options: dict[str, Any]) -> None:
         SwitchyardClient(token="t", autoconnect=False, **options)
 
 
-def test_a_negative_ttl_is_refused() -> None:
+@pytest.mark.parametrize("ttl", [-1, math.nan])
+def test_a_ttl_that_is_no_time_is_refused(ttl: float) -> None:
     with pytest.raises(ConfigurationError, match="ttl"):
-        SwitchyardClient(ttl=-1, autoconnect=False)
+        SwitchyardClient(ttl=ttl, autoconnect=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds"), [("poll", -1), ("first_read", math.inf), ("request", 0)]
+)
+def test_a_wait_that_is_no_time_is_refused(name: str, seconds: float) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        Timings(**{name: seconds})
 
 
 def test_the_repr_has_no_token() -> None:
