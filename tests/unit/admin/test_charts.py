@@ -15,7 +15,6 @@ from app.admin.charts import (
     sparkline,
 )
 
-SVG = "{http://www.w3.org/2000/svg}"
 EVIL = '"><script>alert(1)</script>'
 
 
