@@ -6,10 +6,11 @@ from flask_sock import Sock
 from flask_wtf import CSRFProtect
 
 from app.core.db import db
+from app.core.mail import Addresses
 
 migrate = Migrate()
 csrf = CSRFProtect()
-security = Security()
+security = Security(mail_util_cls=Addresses)
 sock = Sock()
 
 __all__ = ["csrf", "db", "migrate", "security", "sock"]

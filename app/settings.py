@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -46,6 +47,13 @@ def _choice(*allowed: str) -> Callable[[str], str]:
 
     parse.__doc__ = "one of " + ", ".join(allowed)
     return parse
+
+
+def _email(text: str) -> str:
+    """an e-mail address"""
+    if not re.fullmatch(r"[^@\s]+@(localhost|([^@\s.]+\.)+[^@\s.]+)", text):
+        raise ValueError
+    return text
 
 
 def _boolean(text: str) -> bool:
@@ -175,7 +183,7 @@ SUBJECTS: dict[str, tuple[Setting, ...]] = {
         ),
     ),
     "First admin": (
-        Setting("ADMIN_EMAIL", "admin@example.com", str, "E-mail of the first admin."),
+        Setting("ADMIN_EMAIL", "admin@example.com", _email, "E-mail of the first admin."),
         Setting(
             "ADMIN_PASSWORD",
             None,

@@ -20,7 +20,6 @@ SETTINGS = {
     "SECURITY_JOIN_USER_ROLES": False,  # the role is a column of the user
     "SECURITY_RETURN_GENERIC_RESPONSES": True,  # does not tell who has an account
     "SECURITY_MSG_GENERIC_AUTHN_FAILED": ("The e-mail address or the password is wrong.", "error"),
-    "SECURITY_EMAIL_VALIDATOR_ARGS": {"check_deliverability": False},
     "SECURITY_SEND_REGISTER_EMAIL": False,
     "SECURITY_DEFAULT_REMEMBER_ME": False,
     # Its commands know roles that nobody has here, and would make users past the services.

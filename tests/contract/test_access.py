@@ -246,6 +246,15 @@ def test_signing_out_ends_the_session(sign_in: SignIn) -> None:
     assert browser("GET", "/agents").status_code == 401
 
 
+@on_sqlite
+@pytest.mark.parametrize("email", ["root@localhost", "night.watch@desk.local"])
+def test_an_address_need_not_be_one_of_the_internet(
+    email: str, make_user: MakeUser, sign_in: SignIn
+) -> None:
+    make_user(email)
+    assert sign_in(email)("GET", "/agents").status_code == 200
+
+
 def test_a_wrong_password_opens_nothing(app: Flask) -> None:
     http = app.test_client()
     form = {"email": ADMIN_EMAIL, "password": "wrong", "csrf_token": csrf_token(http)}

@@ -41,6 +41,8 @@ def test_the_environment_wins_over_the_secrets_file(tmp_path: Path) -> None:
         ("REDIS_URL", "http://host"),
         ("SECRET_KEY", "short"),
         ("ADMIN_TOKEN", "short"),
+        ("ADMIN_EMAIL", "admin"),
+        ("ADMIN_EMAIL", "admin@host"),
         ("ADMIN_PASSWORD", "short"),
         ("SESSION_COOKIE_SECURE", "perhaps"),
         ("LOG_LEVEL", "LOUD"),
