@@ -25,11 +25,7 @@ def list_query(args: dict[str, Any]) -> sa.Select[Any]:
     if args.get("model"):
         query = query.where(LLMConfig.model_name.icontains(args["model"], autoescape=True))
     if args.get("search"):
-        term = args["search"]
-        query = query.where(
-            Agent.name.icontains(term, autoescape=True)
-            | Agent.agent_id.icontains(term, autoescape=True)
-        )
+        query = query.where(Agent.called(args["search"]))
     if args.get("visible_to") is not None:
         query = query.where(Agent.visible(args["visible_to"]))
     return query

@@ -88,6 +88,12 @@ class Agent(TrackedRoot, Base):
         return self.agent_id
 
     @classmethod
+    def called(cls, part: str) -> sa.ColumnElement[bool]:
+        """What holds of the agents that have this in their name or slug."""
+        parts = (cls.name, cls.agent_id)
+        return sa.or_(*(column.icontains(part, autoescape=True) for column in parts))
+
+    @classmethod
     def visible(cls, user_id: int) -> sa.ColumnElement[bool]:
         """What holds of the agents that a viewer sees: theirs, and nobody's."""
         return sa.or_(cls.owner_id.is_(None), cls.owner_id == user_id)
