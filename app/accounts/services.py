@@ -16,6 +16,7 @@ from app.core.db import commit, db, flush, lock, referrers
 from app.core.errors import BadRequest, Conflict, Invalid, NotFound
 from app.core.read_now import find_now
 from app.core.versions import check_version
+from app.extensions import security
 
 LAST_ADMIN = "last admin"
 _RIGHTS = (
@@ -95,11 +96,16 @@ def create_user(
         username=username or email[:64],
         role=Role(role),
         active=active,
-        password=hash_password(password),
+        password=_hashed(password),
     )
     db.session.add(user)
     commit()
     return user
+
+
+def _hashed(password: str) -> str:
+    """The password as sign-in will read it: keyboards send an umlaut in one piece or in two."""
+    return hash_password(security.password_util.normalize(password))
 
 
 def update_user(user_id: int, data: dict[str, Any], expected_version: int | None = None) -> User:
@@ -114,7 +120,7 @@ def update_user(user_id: int, data: dict[str, Any], expected_version: int | None
     user.username = data.get("username", user.username)
     user.email = data.get("email", user.email).strip().lower()
     if "password" in data:
-        user.password = hash_password(data["password"])
+        user.password = _hashed(data["password"])
         user.fs_uniquifier = secrets.token_hex(32)  # ends every session of theirs
     commit()
     return user

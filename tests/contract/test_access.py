@@ -255,6 +255,17 @@ def test_an_address_need_not_be_one_of_the_internet(
     assert sign_in(email)("GET", "/agents").status_code == 200
 
 
+@on_sqlite
+def test_a_password_may_have_any_letters(app: Flask, api: Api) -> None:
+    body = {"username": "jürgen", "email": "j@example.com", "password": "Süßer Mond"}
+    user = api("POST", "/users", body).json
+    for password in ("Süßer Mond", "Новый йод"):
+        http = app.test_client()
+        form = {"email": "j@example.com", "password": password, "csrf_token": csrf_token(http)}
+        assert http.post("/login", data=form).status_code == 302
+        api("PATCH", f"/users/{user['id']}", {"password": "Новый йод"})
+
+
 def test_a_wrong_password_opens_nothing(app: Flask) -> None:
     http = app.test_client()
     form = {"email": ADMIN_EMAIL, "password": "wrong", "csrf_token": csrf_token(http)}
