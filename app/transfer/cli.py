@@ -1,4 +1,4 @@
-"""Thin commands: `flask config export` and `flask config import`."""
+"""Thin commands: `flask config export`, `import` and `new-epoch`."""
 
 import json
 import sys
@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from app.changes.epoch import begin_epoch
 from app.core.commands import AS_JSON, EXIT_CODE, Group
 from app.core.db import reading
 from app.core.errors import BadRequest
@@ -64,6 +65,18 @@ def import_command(
     if as_json:
         click.echo(json.dumps(report.to_dict()))
     raise SystemExit(1 if exit_code and report.dry_run and report.diff else 0)
+
+
+@config_group.command("new-epoch")
+@AS_JSON
+def new_epoch_command(as_json: bool) -> None:
+    """After a backup was put back: let every client fetch everything.
+
+    Do it before anything is changed; the servers may run or not.
+    """
+    epoch = begin_epoch()
+    text = f"New epoch {epoch}: every client fetches everything."
+    click.echo(json.dumps({"epoch": epoch}) if as_json else text)
 
 
 def _somebody_is_there() -> bool:

@@ -443,6 +443,16 @@ def run(app: Flask) -> Run:
     return invoke
 
 
+def test_after_a_backup_was_put_back_clients_fetch_everything(api: Api, run: Run) -> None:
+    known = api("GET", "/sync").json
+    path = f"/sync?epoch={known['epoch']}&since={known['rev']}"
+    assert api("GET", path).json["intent"] == "none"
+    epoch = json.loads(run("new-epoch", "--json").stdout)["epoch"]
+    answer = api("GET", path).json
+    assert (answer["intent"], answer["epoch"], answer["rev"]) == ("full", epoch, known["rev"])
+    assert run("new-epoch").stdout.startswith("New epoch ")
+
+
 @pytest.mark.usefixtures("stocked")
 def test_the_commands(
     api: Api, run: Run, export: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
