@@ -21,7 +21,7 @@ class Operation(StrEnum):
 
 class ConfigState(Base):
     """One row. ``rev`` rises by one with every transaction that changes configuration; ``epoch``
-    names the database's life, so that a restored backup is not taken for the original (epoch.py)."""
+    names the database's life, so that a restored backup is not taken for the original."""
 
     __tablename__ = "config_state"
     __table_args__ = (sa.CheckConstraint("id = 1", name="one_row"),)
