@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import fields, validate
 
 from app.changes.models import Change, Operation
-from app.core.rest import MAX_ID, PageArgs, Schema, Text, WholeNumber
+from app.core.rest import MAX_ID, Instant, PageArgs, Schema, Text, WholeNumber
 
 MAX_REV = 2**53  # what every JSON reader holds exactly
 
@@ -44,8 +44,8 @@ class ChangeArgs(PageArgs):
     agent_id = Text(max_length=64)
     actor = Text(max_length=200)
     operation = fields.Enum(Operation, by_value=True)
-    since = fields.AwareDateTime(default_timezone=UTC)
-    until = fields.AwareDateTime(default_timezone=UTC)
+    since = Instant(default_timezone=UTC)
+    until = Instant(default_timezone=UTC)
     rev_from = fields.Integer(validate=validate.Range(0, MAX_REV))
     rev_to = fields.Integer(validate=validate.Range(0, MAX_REV))
 

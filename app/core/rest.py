@@ -11,6 +11,7 @@ from werkzeug.exceptions import BadRequest, PreconditionFailed, UnsupportedMedia
 
 from app.core import strict_json
 from app.core.addresses import check_url_syntax
+from app.core.clock import with_plus
 from app.core.db import db
 from app.core.openapi import LateBlueprint
 
@@ -122,6 +123,14 @@ class Flag(fields.Boolean):
         if not isinstance(value, bool):
             raise self.make_error("invalid")
         return value
+
+
+class Instant(fields.AwareDateTime):
+    """A time with its zone, in a body or in a query."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        text = with_plus(value) if isinstance(value, str) else value
+        return super()._deserialize(text, *args, **kwargs)
 
 
 class JsonObject(fields.Dict):

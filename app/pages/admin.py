@@ -22,7 +22,7 @@ class OverviewView(Gate, AdminIndexView):
     @expose("/")
     def index(self) -> str:
         """The overview."""
-        visible_to = g.caller.user_id if g.caller.owned_only else None
+        visible_to = g.caller.visible_to
         return str(
             self.render(
                 "switchyard/overview.html",

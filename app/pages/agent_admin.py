@@ -109,8 +109,7 @@ class AgentPageView(AgentView):
 
 
 def _page_of(agent: Agent) -> dict[str, Any]:
-    visible_to = g.caller.user_id if g.caller.owned_only else None
-    history = agent_page.list_history(agent, visible_to)
+    history = agent_page.list_history(agent, g.caller.visible_to)
     test = agent_page.find_latest_test(agent)
     page: dict[str, Any] = {
         "effective": agent_page.find_effective(agent),

@@ -237,7 +237,7 @@ def _unserved(visible_to: int | None) -> Iterator[Attention]:
 def _visible(query: sa.Select[Any], visible_to: int | None) -> sa.Select[Any]:
     if visible_to is None:
         return query
-    return query.where(sa.or_(Agent.owner_id.is_(None), Agent.owner_id == visible_to))
+    return query.where(Agent.visible(visible_to))
 
 
 def _count(query: sa.Select[Any]) -> int:

@@ -28,7 +28,7 @@ def find(text: str, visible_to: int | None) -> list[Hit]:
     text = text.replace("\x00", "").strip()[:MAX_TEXT]
     agents = sa.select(Agent.id, Agent.name, Agent.agent_id)
     if visible_to is not None:
-        agents = agents.where(sa.or_(Agent.owner_id.is_(None), Agent.owner_id == visible_to))
+        agents = agents.where(Agent.visible(visible_to))
     slug = Agent.agent_id.icontains(text, autoescape=True)
     return [
         *_hits("provider", sa.select(Provider.id, Provider.name, Provider.type), Provider, text),

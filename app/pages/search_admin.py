@@ -21,7 +21,6 @@ class SearchView(Gate, BaseView):
     def index(self) -> ResponseReturnValue:
         """Pages, providers, agents and tasks; each with the address of its page."""
         text = request.args.get("q", "")
-        visible_to = g.caller.user_id if g.caller.owned_only else None
         found = [
             {
                 "kind": hit.kind,
@@ -29,7 +28,7 @@ class SearchView(Gate, BaseView):
                 "detail": hit.detail,
                 "url": url_for(f"{hit.kind}.details_view", id=hit.row_id),
             }
-            for hit in search.find(text, visible_to)
+            for hit in search.find(text, g.caller.visible_to)
             if f"{hit.kind}.details_view" in current_app.view_functions
         ]
         return jsonify({"found": [*self._pages(text), *found]})

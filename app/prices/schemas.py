@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from app.core.rest import MAX_ID, Flag, PageArgs, Schema, Text, WholeNumber
+from app.core.rest import MAX_ID, Flag, Instant, PageArgs, Schema, Text, WholeNumber
 from app.prices.cost import CURRENCY
 from app.prices.fields import Money
 from app.prices.models import AMOUNTS, Price
@@ -15,7 +15,7 @@ FIRST_YEAR, LAST_YEAR = 2020, 2100
 MODEL = validate.Regexp(r"^[^*\s][^*]*\*?\Z", error="A name, or its beginning with a star behind.")
 
 
-class Moment(fields.AwareDateTime):
+class Moment(Instant):
     """An instant with its time zone, in the years that money is counted in."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:

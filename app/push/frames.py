@@ -20,7 +20,6 @@ class CloseCode(IntEnum):
     """Why a socket was closed."""
 
     GOING_AWAY = 1001
-    INTERNAL_ERROR = 1011
     TRY_AGAIN_LATER = 1013
     UNAUTHORIZED = 4401
 

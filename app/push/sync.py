@@ -123,10 +123,10 @@ def _visible(caller: Caller) -> list[str] | None:
     """The slugs that the caller may see; None = all there are."""
     if caller.agents is not None:
         return sorted(caller.agents)
-    if not caller.owned_only:
+    if caller.visible_to is None:
         return None
-    visible = sa.or_(Agent.owner_id.is_(None), Agent.owner_id == caller.user_id)
-    return list(db.session.scalars(sa.select(Agent.agent_id).where(visible)))
+    visible = sa.select(Agent.agent_id).where(Agent.visible(caller.visible_to))
+    return list(db.session.scalars(visible))
 
 
 def _chained(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

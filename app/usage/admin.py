@@ -1,7 +1,6 @@
 """Admin: costs, for who pays and for who looks for the dear one, and the calls behind each sum."""
 
 from typing import Any
-from zoneinfo import available_timezones
 
 from flask import g, request
 from flask.typing import ResponseReturnValue
@@ -18,6 +17,7 @@ from app.usage.event_fields import ERROR, OK
 from app.usage.event_pages import list_events
 from app.usage.listing import Selection
 from app.usage.measures import show_money
+from app.usage.periods import zone_names
 from app.usage.reach import Sight
 from app.usage.sums import DAILY, GROUPS
 
@@ -84,7 +84,7 @@ class CostsView(Gate, BaseView):
                 template,
                 ask=ask,
                 presets=PRESETS,
-                zones=sorted(available_timezones()),
+                zones=zone_names(),
                 group_names=(*GROUPS, DAILY),
                 **kwargs,
             )

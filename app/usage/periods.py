@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
+from app.core.clock import with_plus
 from app.core.errors import Invalid
 from app.usage.cubes import DAY, QUARTER, floor
 
@@ -85,7 +86,7 @@ def _read(name: str, text: str, zone: ZoneInfo, *, days: int) -> datetime:
             day = date.fromisoformat(text) + timedelta(days=days)
             moment = datetime.combine(day, time(), zone)
         else:
-            moment = datetime.fromisoformat(text)
+            moment = datetime.fromisoformat(with_plus(text))
             moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
         return moment.astimezone(UTC)
     except (ValueError, OverflowError):

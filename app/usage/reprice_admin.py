@@ -1,7 +1,6 @@
 """Admin: costs that were charged by a price that was wrong or missing, looked at and corrected."""
 
 from typing import Any
-from zoneinfo import available_timezones
 
 from flask import request
 from flask.typing import ResponseReturnValue
@@ -14,6 +13,7 @@ from app.core.errors import Invalid
 from app.usage import reprice_steps
 from app.usage.costs import read_ask
 from app.usage.measures import show_money
+from app.usage.periods import zone_names
 from app.usage.reach import Sight
 from app.usage.reprice_steps import Walk
 from app.usage.sums import GROUPS
@@ -66,7 +66,7 @@ class RepriceView(Gate, BaseView):
         return self._page(ask=read_ask(filters, (), Sight()), problem=error.message), error.status
 
     def _page(self, **shown: Any) -> str:
-        zones = sorted(available_timezones())
+        zones = zone_names()
         return str(
             self.render("switchyard/reprice.html", zones=zones, show_money=show_money, **shown)
         )

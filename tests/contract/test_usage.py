@@ -341,6 +341,7 @@ def test_a_day_is_whole_whichever_way_it_is_named(api: Api, send: Send) -> None:
         "from=2026-03-29&to=2026-03-29",
         "from=2026-03-29T00:00&to=2026-03-30T00:00",
         "from=2026-03-28T23:00:00Z&to=2026-03-29T22:00:00Z",
+        "from=2026-03-28T23:00:00+00:00&to=2026-03-29T22:00+0000",  # there a plus is a blank
     ):
         found = api("GET", f"/usage/summary?{period}&tz=Europe/Berlin&group_by=day").json
         assert [(row["day"], row["calls"]) for row in found["rows"]] == [("2026-03-29", 2)]
