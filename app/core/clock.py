@@ -3,7 +3,6 @@
 import re
 from datetime import UTC, datetime
 
-
 _LOST_PLUS = re.compile(r"(\d\d:\d\d\S*) (\d\d:?\d\d)\Z")
 
 
