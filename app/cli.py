@@ -49,6 +49,8 @@ def seed_command(
     """
     if missing_configs and not (provider and model):
         raise click.UsageError("--missing-configs needs --provider and --model.")
+    if (provider or model) and not missing_configs:
+        raise click.UsageError("--provider and --model go with --missing-configs.")
     made = seed()
     if missing_configs and provider and model:
         made += [f"chain of {agent_id}" for agent_id in seed_missing_configs(provider, model)]

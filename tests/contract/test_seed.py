@@ -112,6 +112,7 @@ def test_missing_configs_are_filled_and_others_skipped(run: Run, api: Api) -> No
     assert api("GET", "/agents/bare/llm").json["llm_model"] == "gpt-4"
     assert api("GET", "/agents/default/llm").json["llm_model"] == "mistral:7b-instruct"
     assert run("seed", "--missing-configs").exit_code == 2
+    assert run("seed", "--provider", "openai", "--model", "gpt-4").exit_code == 2
 
 
 def test_two_seeds_at_once_make_everything_once(app: Flask) -> None:
