@@ -189,6 +189,9 @@ def _leave_as_read(data: dict[str, Any], agent_id: str) -> None:
             changed[name] = ["Field may not be null."]
     if changed:
         raise Invalid(changed)
+    if "provider" in parts and data.get("llm_endpoint") == present["llm_endpoint"]:
+        # It is that of the provider that was read, not of one that is chosen now.
+        data.pop("llm_endpoint", None)
 
 
 def _configured(part: Any) -> Any:

@@ -126,6 +126,9 @@ def test_what_was_read_is_put_back_unchanged(trader: Api, make_token: MakeToken)
     ):
         odd = trader("PUT", "/agents/trader", read | {part: value})
         assert (odd.status_code, [*odd.json["errors"]["json"]]) == (422, [part])
+    elsewhere = trader("PUT", "/agents/trader", read | {"llm_provider": "ollama"}).json
+    assert elsewhere["llm_endpoint"] == "http://127.0.0.1:11434"
+    read = trader("PUT", "/agents/trader", elsewhere | {"llm_provider": "openai"}).json
     settled = read["provider"] | {"validation_status": "error"}
     assert trader("PUT", "/agents/trader", read | {"provider": settled}).status_code == 200
 
