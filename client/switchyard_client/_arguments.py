@@ -1,6 +1,7 @@
 """What callers hand in, checked: errors name the argument and the way out."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -63,12 +64,20 @@ def checked_file(path: str | Path) -> Path:
         file = Path(path).expanduser()
     except RuntimeError:
         raise ConfigurationError(f"snapshot_path names a home that nobody has: {path}") from None
-    if not file.name or file.is_dir():
+    if not file.name or _is_there(file.is_dir):
         raise ConfigurationError(f"snapshot_path must name a file, not the folder {path}")
     return file
 
 
 def check_bundle(verify: bool | str) -> None:
     """Raises ConfigurationError for a CA bundle that is not there."""
-    if isinstance(verify, str) and not Path(verify).exists():
+    if isinstance(verify, str) and not _is_there(Path(verify).exists):
         raise ConfigurationError(f"verify: there is no CA bundle {verify}")
+
+
+def _is_there(look: Callable[[], bool]) -> bool:
+    """What a path says of itself; a folder that may not be looked into is not the host's error."""
+    try:
+        return look()
+    except OSError:
+        return False

@@ -5,6 +5,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,11 +58,19 @@ def test_a_token_that_can_never_work_is_refused_unquoted(token: str) -> None:
         {"snapshot_path": "/"},
         {"snapshot_path": "~nobody-has-this-name/snapshot"},
         {"verify": "no/such/bundle.pem"},
+        {"verify": "long" * 100},
     ],
 )
 def test_a_file_that_can_never_be_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         SwitchyardClient(token="t", autoconnect=False, **options)
+
+
+def test_a_snapshot_that_cannot_be_looked_at_is_the_logs_affair(tmp_path: Path) -> None:
+    client = SwitchyardClient(
+        url="http://127.0.0.1:9", token="t", snapshot_path=tmp_path / ("long" * 100)
+    )
+    client.close()
 
 
 @pytest.mark.parametrize("ttl", [-1, math.nan])
