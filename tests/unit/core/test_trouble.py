@@ -1,5 +1,6 @@
 """A database that is full, read-only or gone is called so, and an outage fills no log."""
 
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -112,5 +113,7 @@ def test_readyz_sees_a_file_that_cannot_be_written(
     with app.app_context():
         happens(Path(db.engine.url.database or ""))
     # Root may write whatever the permissions say.
-    monkeypatch.setattr("os.access", lambda file, _mode: Path(file).stat().st_mode & 0o200)
+    may_write = SimpleNamespace(**vars(os))
+    may_write.access = lambda file, _mode: Path(file).stat().st_mode & 0o200
+    monkeypatch.setattr(trouble, "os", may_write)
     assert http.get("/readyz").json["database"] == state

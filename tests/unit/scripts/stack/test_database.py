@@ -1,12 +1,14 @@
 """A failed migration leaves the SQLite file as it was."""
 
-import resource
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from scripts.stack import database as stack_database
 from scripts.stack.database import migration_pending, restored_on_failure, sqlite_file
 from scripts.stack.errors import StartError
 
@@ -76,16 +78,20 @@ def test_copy_is_private_and_stays_after_success(tmp_path: Path, versions: Path)
     assert copy.stat().st_mode & 0o077 == 0
 
 
-def test_no_room_for_a_copy_is_said_and_changes_nothing(tmp_path: Path, versions: Path) -> None:
+def test_no_room_for_a_copy_is_said_and_changes_nothing(
+    tmp_path: Path, versions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class FullDisk(sqlite3.Connection):
+        def backup(self, *_args: object, **_options: object) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    connect = partial(sqlite3.connect, factory=FullDisk)
+    monkeypatch.setattr(stack_database, "sqlite3", SimpleNamespace(**vars(sqlite3)))
+    monkeypatch.setattr(stack_database.sqlite3, "connect", connect)
     database = _database(tmp_path / "db", "aaa")
     before = database.read_bytes()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
-    try:
-        with pytest.raises(StartError, match="cannot be copied"):
-            _fail_half_way(database, versions)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with pytest.raises(StartError, match="disk is full"):
+        _fail_half_way(database, versions)
     assert database.read_bytes() == before
 
 
