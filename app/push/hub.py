@@ -6,6 +6,7 @@ second besides. A message is spelled out once for all who get it; sending never 
 
 import _thread
 import logging
+import socket
 import threading
 import time
 from collections import Counter
@@ -22,6 +23,7 @@ from app.push import frames, listener, rights
 from app.push.batches import Batch, prepare
 from app.push.crowd import Crowd
 from app.push.frames import CloseCode
+from app.push.outbox import Outbox
 from app.push.presence import Presence
 from app.push.subscriber import Audience, Hello, Subscriber
 
@@ -56,6 +58,15 @@ class Hub:
         self._presence = Presence(app, self._list_subscribers, self._stopped)
 
     # For the socket's thread
+
+    def guard(self, connection: socket.socket) -> Outbox:
+        """The connection as hub and socket write to it side by side."""
+        return Outbox(connection, self._lock)
+
+    def tell(self, subscriber: Subscriber, frame: bytes) -> None:
+        """Send one socket something of its own."""
+        with self._lock:
+            subscriber.offer(frame)
 
     def start(self) -> None:
         """Read where the configuration stands and start looking, unless that is going on."""
@@ -210,12 +221,13 @@ class Hub:
         with _snapshot():
             current = rights.list_current({subscriber.identity for subscriber in subscribers})
         alive = {identity[:2] for identity in current}
-        for subscriber in subscribers:
-            if subscriber.identity[:2] not in alive:
-                _close(subscriber, CloseCode.UNAUTHORIZED, "the token or account has ended")
-            elif subscriber.identity not in current:
-                # It authorised under other rights: let it come again under these.
-                _dismiss(subscriber, "your rights have changed", CloseCode.GOING_AWAY)
+        with self._lock:
+            for subscriber in subscribers:
+                if subscriber.identity[:2] not in alive:
+                    _close(subscriber, CloseCode.UNAUTHORIZED, "the token or account has ended")
+                elif subscriber.identity not in current:
+                    # It authorised under other rights: let it come again under these.
+                    _dismiss(subscriber, "your rights have changed", CloseCode.GOING_AWAY)
 
 
 def _prepare(
@@ -237,7 +249,7 @@ def _dismiss(subscriber: Subscriber, reason: str, code: CloseCode) -> None:
 
 
 def _close(subscriber: Subscriber, code: CloseCode, reason: str) -> None:
-    subscriber.outbox.finish(frames.close_frame(code, reason))
+    subscriber.outbox.finish_held(frames.close_frame(code, reason))
 
 
 @contextmanager

@@ -1,8 +1,10 @@
 """A connection whose writes never wait, put in the place of the server's socket.
 
-Three write to one connection: the hub, the socket's own thread, and the WebSocket library's, which
-answers pings. One lock keeps their frames whole. What the kernel does not take at once is kept and
-sent by a thread that lives while the peer is slow, so that nobody else waits for it.
+Two write to one connection: the hub, and the socket's own thread, where the WebSocket library
+answers pings. A lock keeps their frames whole. It is the hub's, which takes it once for all of its
+sockets: a lock in each outbox was half of what we add to the kernel's part of a send. What the
+kernel does not take at once is kept and sent by a thread that lives while the peer is slow, so that
+nobody else waits for it.
 """
 
 import logging
@@ -20,35 +22,46 @@ log = logging.getLogger(__name__)
 
 
 class Outbox:
-    """The guarded socket: `send` takes the bytes or raises OSError, at once."""
+    """The guarded socket: `send` takes the bytes or raises OSError, at once.
 
-    def __init__(self, connection: socket.socket) -> None:
+    `send_held` and `finish_held` are for those who hold the ``lock`` already.
+    """
+
+    def __init__(self, connection: socket.socket, lock: threading.Lock) -> None:
         self._connection = connection
         # gevent's socket would wait for a slow peer; the one it wraps does not.
         self._raw: socket.socket = getattr(connection, "_sock", connection)
-        self._lock = threading.Lock()
+        self._lock = lock
         self._pending = bytearray()
         self._closed = False
 
     def send(self, data: bytes) -> int:
         """Send now, or later if the peer is slow. Raises OSError where it is gone or too slow."""
         with self._lock:
-            if self._closed:
-                raise BrokenPipeError("the socket is closed")
-            sent = 0 if self._pending else self._write(data)
-            if sent < len(data):
-                self._keep(data[sent:])
+            self.send_held(data)
         return len(data)
+
+    def send_held(self, data: bytes) -> None:
+        """The same under the lock."""
+        if self._closed:
+            raise BrokenPipeError("the socket is closed")
+        sent = 0 if self._pending else self._write(data)
+        if sent < len(data):
+            self._keep(data[sent:])
 
     def finish(self, last: bytes = b"") -> None:
         """End the connection, with `last` as its last bytes if they can go out at once."""
         with self._lock:
-            if self._closed:
-                return
-            if last and not self._pending:
-                with suppress(OSError):  # it is being closed anyway
-                    self._write(last)
-            self._shut()
+            self.finish_held(last)
+
+    def finish_held(self, last: bytes = b"") -> None:
+        """The same under the lock."""
+        if self._closed:
+            return
+        if last and not self._pending:
+            with suppress(OSError):  # it is being closed anyway
+                self._write(last)
+        self._shut()
 
     @property
     def pending(self) -> int:

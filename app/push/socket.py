@@ -14,7 +14,6 @@ from app.push import frames, rights
 from app.push.client_frames import BadFrame, ClientFrame, check_allowed, read_frame, read_topics
 from app.push.frames import CloseCode
 from app.push.hub import Hub, NoRoom
-from app.push.outbox import Outbox
 from app.push.same_thread import SameThread, Signal
 from app.push.subscriber import AGENTS, Audience, Identity, Subscriber
 
@@ -56,7 +55,7 @@ def serve(ws: Server) -> None:
         return
     try:
         if complaint:
-            subscriber.offer(frames.error(complaint))
+            _hub().tell(subscriber, frames.error(complaint))
         ws.event.on_set = lambda: _listen(ws, subscriber)
         ws.thread.run()  # until the connection ends
     finally:
@@ -94,7 +93,7 @@ def _guard_socket() -> None:
     memory for every socket, and frames are made once for all of them."""
     for name in ("gunicorn.socket", "werkzeug.socket"):
         if name in request.environ:
-            request.environ[name] = Outbox(request.environ[name])
+            request.environ[name] = _hub().guard(request.environ[name])
     request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
 
 
@@ -126,7 +125,7 @@ def _obey(subscriber: Subscriber, data: str | bytes) -> None:
         check_allowed(subscriber.audience, frame.subscribe)
         _apply(subscriber, frame)
     except BadFrame as error:
-        subscriber.offer(frames.error(str(error)))
+        _hub().tell(subscriber, frames.error(str(error)))
 
 
 def _apply(subscriber: Subscriber, frame: ClientFrame) -> None:

@@ -1,6 +1,7 @@
 """Sockets in groups that hear of the same."""
 
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -17,9 +18,9 @@ ONE = Audience(frozenset({"agent:desk"}), None, None, False)
 def subscribers() -> Iterator[list[Subscriber]]:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        who = Identity("token", 1, 1)
+        who, box = Identity("token", 1, 1), Outbox(ours, threading.Lock())
         # Equal audiences, each an object of its own, as every socket brings one.
-        yield [Subscriber(Outbox(ours), who, audience._replace()) for audience in (ALL, ALL, ONE)]
+        yield [Subscriber(box, who, audience._replace()) for audience in (ALL, ALL, ONE)]
 
 
 def test_equal_audiences_are_one_group(subscribers: list[Subscriber]) -> None:

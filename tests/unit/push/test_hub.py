@@ -12,7 +12,6 @@ from flask import Flask
 from app.agents.services import create_agent
 from app.push import batches, hub
 from app.push.hub import Hub, NoRoom
-from app.push.outbox import Outbox
 from app.push.subscriber import Audience, Hello, Identity, Subscriber
 from tests.conftest import ADMIN_TOKEN, Api
 from tests.support.processes import wait_until
@@ -28,7 +27,9 @@ class Peer:
         self._owned = ours
         self._theirs.settimeout(10)
         self._read = b""
-        self.subscriber = Subscriber(Outbox(ours), admin_identity(app), EVERYTHING)
+        self.subscriber = Subscriber(
+            app.extensions["hub"].guard(ours), admin_identity(app), EVERYTHING
+        )
 
     def hear(self) -> dict[str, Any]:
         """The next message."""

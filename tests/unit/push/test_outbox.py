@@ -20,7 +20,7 @@ def pair() -> Iterator[tuple[Outbox, socket.socket]]:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     theirs.settimeout(5)
-    yield Outbox(ours), theirs
+    yield Outbox(ours, threading.Lock()), theirs
     ours.close()
     theirs.close()
 
