@@ -69,8 +69,17 @@ class Repricing:
     def run(self, seconds: float = math.inf, tell: Callable[[int], Any] | None = None) -> Repriced:
         """Go on to the end, or until a slice has ended after so many seconds. It begins and ends
         transactions: none may be open. ``tell`` hears how many events each slice had."""
-        end = time.monotonic() + seconds
         before = self.report.changed
+        try:
+            self._go_on(time.monotonic() + seconds, tell)
+        finally:  # also of what somebody breaks off: another run finds those costs right already
+            if self.report.changed > before and not self.dry_run:
+                db.session.rollback()
+                request_recount()
+                commit()
+        return self.report
+
+    def _go_on(self, end: float, tell: Callable[[int], Any] | None) -> None:
         for rows in slices(self.selection, self.reached):
             if self.dry_run:
                 with reading():
@@ -81,13 +90,8 @@ class Repricing:
             if tell:
                 tell(len(rows))
             if time.monotonic() >= end:
-                break
-        else:
-            self.is_finished = True
-        if self.report.changed > before and not self.dry_run:
-            request_recount()
-            commit()
-        return self.report
+                return
+        self.is_finished = True
 
     def _compare(self, rows: list[UsageEvent]) -> list[tuple[UsageEvent, Price]]:
         """The events whose cost is another one by now."""

@@ -14,6 +14,8 @@ from app.core.clock import utcnow
 from app.core.db import commit, db, reading
 from app.core.errors import Invalid
 from app.usage import retention
+from app.usage.budget_counting import BUDGETS
+from app.usage.budgets import create_budget
 from app.usage.listing import Selection
 from app.usage.models import UsageEvent, UsageEventId, UsageRepricing
 from app.usage.periods import Period
@@ -113,6 +115,24 @@ def test_a_correction_may_be_left_and_gone_on_with(
         assert (steps, walk.report.events, walk.report.changed) == (4, 3, 1)
         assert list(walk.by_model) == [("openai", "m")]
         assert rebuild(Period()).differences == 0
+
+
+def test_a_correction_that_is_broken_off_has_budgets_counted_anew(priced: Flask) -> None:
+    """Another run would find the costs right, and no reason to."""
+
+    def break_off(_events: int) -> None:
+        raise KeyboardInterrupt
+
+    raise_price(priced, "0.002")
+    with priced.app_context():
+        limit = {"scope": "all", "period": "day", "block_at": Decimal(1)}
+        budget = create_budget({"name": "All", **limit})
+        db.session.execute(sa.update(BUDGETS).values(recount_at=None))
+        commit()
+        with pytest.raises(KeyboardInterrupt):
+            Repricing(Selection(), dry_run=False).run(tell=break_off)
+        db.session.refresh(budget)
+        assert budget.recount_at is not None
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
