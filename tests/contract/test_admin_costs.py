@@ -285,7 +285,7 @@ def test_costs_are_corrected_after_a_look_at_what_changes(
     assert "in-house openai 2 unpriced $0.0064 2 → 0" in said
     assert total_of(console.get(COSTS).text) == "0.0028", "only looked at"
     page = walk_on(console, console.post(f"{REPRICE}apply/", walk=walk_in(page)).text)
-    assert "What has changed 2026" in text_of(page)
+    assert "What has changed" in text_of(page)
     assert "2 → 0 unpriced" in text_of(page)
     assert total_of(console.get(COSTS).text) == "0.0092"
     with app.app_context():
