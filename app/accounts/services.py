@@ -12,7 +12,7 @@ from app.accounts.models import ApiToken, Role, Scope, User
 from app.changes.tracker import Tracked
 from app.core.clock import utcnow
 from app.core.crypto import hash_token, new_token
-from app.core.db import commit, db, flush, lock, referrers
+from app.core.db import commit, db, find_row, flush, lock, referrers
 from app.core.errors import BadRequest, Conflict, Invalid, NotFound
 from app.core.read_now import find_now
 from app.core.versions import check_version
@@ -63,7 +63,7 @@ def list_users() -> list[User]:
 
 def get_user(user_id: int, *, for_update: bool = False) -> User:
     """The user with this id. Raises NotFound."""
-    user = db.session.get(User, user_id, with_for_update=for_update or None)
+    user = find_row(User, user_id, for_update=for_update)
     if user is None:
         raise NotFound("There is no such user.")
     return user
@@ -150,7 +150,7 @@ def delete_user(
 
 def get_token(token_id: int, *, for_update: bool = False) -> ApiToken:
     """The token with this id. Raises NotFound."""
-    token = db.session.get(ApiToken, token_id, with_for_update=for_update or None)
+    token = find_row(ApiToken, token_id, for_update=for_update)
     if token is None:
         raise NotFound("There is no such token.")
     return token

@@ -22,6 +22,7 @@ from app.agents.schemas import (
     ResolvedOut,
     dump_agent,
 )
+from app.core.db import reading
 from app.core.errors import Invalid, NotFound
 from app.core.rest import Blueprint, expected_version, not_modified, paged, with_etag
 
@@ -177,7 +178,8 @@ def _leave_as_read(data: dict[str, Any], agent_id: str) -> None:
     nulls = [name for name, value in data.items() if value is None and name not in parts]
     if not parts and not nulls:
         return
-    present = dump_agent(get_agent(agent_id), get_red_button())
+    with reading():  # a look: the write begins its own transaction
+        present = dump_agent(get_agent(agent_id), get_red_button())
     changed: dict[str, list[str]] = {}
     for name in parts:
         if _configured(data.pop(name)) != _configured(present[name]):

@@ -29,7 +29,9 @@ PLAIN_FIELDS = (
 def get_agent(agent_id: str, *, for_update: bool = False) -> Agent:
     """The agent with this slug. Raises NotFound."""
     query = sa.select(Agent).where(Agent.agent_id == agent_id)
-    agent = db.session.scalar(query.with_for_update() if for_update else query)
+    if for_update:  # and read again, where it was read before it was locked
+        query = query.with_for_update().execution_options(populate_existing=True)
+    agent = db.session.scalar(query)
     if agent is None:
         raise NotFound(f"There is no agent '{agent_id[:64]}'.")
     return agent

@@ -16,7 +16,9 @@ from app.webhooks.services import announce
 
 def get_red_button(*, for_update: bool = False) -> GlobalHalt:
     """The button for all agents."""
-    return db.session.get_one(GlobalHalt, 1, with_for_update=for_update or None)
+    return db.session.get_one(
+        GlobalHalt, 1, with_for_update=for_update or None, populate_existing=for_update
+    )
 
 
 def count_halted(visible_to: int | None = None, slugs: Collection[str] | None = None) -> int:

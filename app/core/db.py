@@ -223,6 +223,16 @@ def lock(name: str) -> None:
         db.session.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
 
+def find_row(model: type[Model], row_id: int, *, for_update: bool = False) -> Model | None:
+    """The row with this id; ``for_update`` locks it. None: there is none.
+
+    What was read of it before it was locked may be somebody else's past: it is read again.
+    """
+    return db.session.get(
+        model, row_id, with_for_update=for_update or None, populate_existing=for_update
+    )
+
+
 def referrers(row: Base, at_most: int | None = None) -> list[Base]:
     """The rows that point at this one, over every mapped foreign key: who depends on it?
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from app.changes.services import peek_state, read_state
 from app.changes.state_cache import StateCache, cache_of_app
 from app.core.clock import utcnow
-from app.core.db import UtcDateTime, commit, db, flush, lock
+from app.core.db import UtcDateTime, commit, db, find_row, flush, lock
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.versions import check_version
 from app.prices.book import PriceBook, ProviderRef
@@ -63,7 +63,7 @@ def find_rates(
 
 def get_price(price_id: int, *, for_update: bool = False) -> Price:
     """The row with this id. Raises NotFound."""
-    row = db.session.get(Price, price_id, with_for_update=for_update or None)
+    row = find_row(Price, price_id, for_update=for_update)
     if row is None:
         raise NotFound("There is no such price.")
     return row

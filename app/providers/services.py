@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from app.changes.tracker import Tracked
 from app.core.crypto import Secret, origin_of
-from app.core.db import commit, db, flush, referrers
+from app.core.db import commit, db, find_row, flush, referrers
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.jobs import nudge_after_commit
 from app.core.versions import check_version
@@ -24,7 +24,7 @@ REACHED_BY = ("type", "capability", "base_url", "options", "is_active")
 
 def get_provider(provider_id: int, *, for_update: bool = False) -> Provider:
     """The provider with this id. Raises NotFound."""
-    provider = db.session.get(Provider, provider_id, with_for_update=for_update or None)
+    provider = find_row(Provider, provider_id, for_update=for_update)
     if provider is None:
         raise NotFound("There is no such provider.")
     return provider

@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.agents.models import Agent
-from app.core.db import commit, db, flush, lock
+from app.core.db import commit, db, find_row, flush, lock
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.versions import check_version
 from app.tasks import pydantic_source, samples
@@ -17,7 +17,7 @@ MAX_SAMPLES = 10
 
 def get_task(task_id: int, *, for_update: bool = False) -> Task:
     """The task with this id. Raises NotFound."""
-    task = db.session.get(Task, task_id, with_for_update=for_update or None)
+    task = find_row(Task, task_id, for_update=for_update)
     if task is None:
         raise NotFound("There is no such task.")
     return task

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from app.agents.models import Agent
 from app.core.clock import utcnow
-from app.core.db import commit, db, flush
+from app.core.db import commit, db, find_row, flush
 from app.core.errors import Invalid, NotFound
 from app.core.versions import check_version
 from app.providers.models import BudgetState, Provider
@@ -22,7 +22,7 @@ CHANGEABLE = ("name", "period", "timezone", "warn_at", "block_at", "is_active")
 
 def get_budget(budget_id: int, *, for_update: bool = False) -> Budget:
     """The budget with this id. Raises NotFound."""
-    budget = db.session.get(Budget, budget_id, with_for_update=for_update or None)
+    budget = find_row(Budget, budget_id, for_update=for_update)
     if budget is None:
         raise NotFound("There is no such budget.")
     return budget

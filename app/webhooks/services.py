@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 
 from app.core.clock import utcnow
 from app.core.crypto import Secret
-from app.core.db import commit, db, flush
+from app.core.db import commit, db, find_row, flush
 from app.core.errors import BadRequest, NotFound
 from app.core.jobs import nudge_after_commit
 from app.core.versions import check_version
@@ -45,7 +45,7 @@ def announce(event: EventType | str, data: dict[str, Any]) -> None:
 
 def get_webhook(webhook_id: int, *, for_update: bool = False) -> Webhook:
     """The webhook with this id. Raises NotFound."""
-    webhook = db.session.get(Webhook, webhook_id, with_for_update=for_update or None)
+    webhook = find_row(Webhook, webhook_id, for_update=for_update)
     if webhook is None:
         raise NotFound("There is no such webhook.")
     return webhook
