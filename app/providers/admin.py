@@ -58,7 +58,8 @@ class ProviderForm(ResourceForm):
 
     def validate_check_model(self, field: Any) -> None:
         """A call costs something, so the model is not guessed; the options may name it too."""
-        if self.check_call.data and not field.data and CHECK_MODEL not in (self.options.data or {}):
+        options = self.options.data if isinstance(self.options.data, dict) else {}
+        if self.check_call.data and not field.data and CHECK_MODEL not in options:
             raise ValidationError("Name the model that is to be called.")
 
     def payload(self) -> dict[str, Any]:

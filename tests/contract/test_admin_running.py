@@ -323,6 +323,8 @@ def test_a_provider_s_checks_are_set_in_its_form(app: Flask, console: Console) -
     assert "0, or from 10 to 86400." in page
     page = unescape(console.save(path, check_call="y").text)
     assert "Name the model that is to be called." in page
+    page = console.save(path, check_call="y", options="5").text
+    assert "A JSON object is wanted" in page
     console.save(path, check_interval="60", check_call="y", options='{"a": 1, "check_model": "m"}')
     details = console.get(path.replace("edit", "details")).text
     assert "every 60 s, with one call of a token or so" in details
