@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -51,8 +50,13 @@ def _choice(*allowed: str) -> Callable[[str], str]:
 
 def _email(text: str) -> str:
     """an e-mail address"""
-    if not re.fullmatch(r"[^@\s]+@(localhost|([^@\s.]+\.)+[^@\s.]+)", text):
-        raise ValueError
+    # The rule of the accounts, or the first admin could not sign in. Here, as with the database.
+    from marshmallow import ValidationError, validate
+
+    try:
+        validate.Email()(text)
+    except ValidationError as error:
+        raise ValueError from error
     return text
 
 

@@ -43,6 +43,7 @@ def test_the_environment_wins_over_the_secrets_file(tmp_path: Path) -> None:
         ("ADMIN_TOKEN", "short"),
         ("ADMIN_EMAIL", "admin"),
         ("ADMIN_EMAIL", "admin@host"),
+        ("ADMIN_EMAIL", "admin@127.0.0.1"),
         ("ADMIN_PASSWORD", "short"),
         ("SESSION_COOKIE_SECURE", "perhaps"),
         ("LOG_LEVEL", "LOUD"),
