@@ -64,7 +64,11 @@ def sqlite_guarded(engine: Engine, file: Path) -> Iterator[Connection]:
     with engine.connect() as connection:
         raw = connection.connection.driver_connection
         raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        shutil.copyfile(file, copy)
+        try:
+            shutil.copy(file, copy)
+        except OSError:
+            copy.unlink(missing_ok=True)  # half a copy would keep the last room on the disk
+            raise
         raw.execute("PRAGMA foreign_keys = OFF")
         try:
             yield connection

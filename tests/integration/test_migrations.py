@@ -153,6 +153,24 @@ def test_a_large_file_is_not_copied_where_there_is_nothing_to_do(
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
+def test_half_a_copy_does_not_stay_on_a_full_disk(
+    app: Flask, next_migration: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = []
+
+    def fill(_file: Path, copy: Path) -> None:
+        copies.append(copy)
+        copy.write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    directory = next_migration("pass")
+    monkeypatch.setattr("shutil.copy", fill)
+    with app.app_context():
+        assert not _upgrades(app, directory)
+    assert [copy.exists() for copy in copies] == [False]
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
 def test_nobody_else_migrates_the_file_meanwhile(
     app: Flask, next_migration: Callable[[str], str]
 ) -> None:
