@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import limits
 
 SOCKET_PATH_LIMIT = 100  # bytes; past about 107 a Unix socket can be made but not reached
 SECRETS_FILE = "secrets.env"
+_USER_AND_PASSWORD = re.compile(r"//.*@")
 
 
 class SettingsError(Exception):
@@ -88,6 +90,8 @@ def _database_url(text: str) -> str:
         url = url.set(drivername="postgresql+psycopg")
     elif url.get_backend_name() != "sqlite":
         raise ValueError
+    if "@" in (url.host or ""):
+        raise ValueError  # of a password that is not encoded: its end would be in every message
     return url.render_as_string(hide_password=False)
 
 
@@ -310,7 +314,8 @@ def _parse(setting: Setting, values: Mapping[str, str]) -> Any:
     try:
         return setting.parse(text)
     except ValueError as error:
-        shown = "its value (not shown)" if setting.secret else repr(text)
+        without_password = _USER_AND_PASSWORD.sub("//***@", text)
+        shown = "its value (not shown)" if setting.secret else repr(without_password)
         expected = setting.parse.__doc__ or str(error)
         raise SettingsError(
             f"{setting.name}: {shown} will not do; set it to {expected}. {setting.help}"

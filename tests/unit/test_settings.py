@@ -63,6 +63,20 @@ def test_a_wrong_setting_is_named_with_what_it_takes(tmp_path: Path, name: str, 
 
 
 @pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("DATABASE_URL", "mysql://user:canary@host/db"),
+        ("DATABASE_URL", "postgresql://user:p@canary@host/db"),  # as %40, it would be a password
+        ("REDIS_URL", "http://:canary@host/0"),
+    ],
+)
+def test_a_wrong_url_is_told_without_its_password(tmp_path: Path, name: str, url: str) -> None:
+    with pytest.raises(SettingsError, match=r"//\*\*\*@host") as caught:
+        load_settings({"DATA_DIR": str(tmp_path), name: url})
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "postgresql://u:p%40ss@host/db",
