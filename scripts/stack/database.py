@@ -71,7 +71,7 @@ def _copy_of(database: Path) -> Path:
     except sqlite3.Error as error:
         raise StartError(
             f"DATA_DIR: the database cannot be copied to {copy} before it is migrated ({error}). "
-            "Nothing was changed; it needs as much room again."
+            "Nothing was changed; a migration needs twice its size."
         ) from None
     return copy
 
