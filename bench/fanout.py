@@ -256,10 +256,12 @@ def shake_hands(port: int, path: str, receive_buffer: int | None = None) -> sock
 def _message_size(port: int, change: Trigger) -> int:
     """How long the change message is, so that the bare server sends as much."""
     with shake_hands(port, "/api/ws?topics=agent:target") as connection:
+        connection.settimeout(60)
         change.pull()
         data = b""
         while b"agent_config_changed" not in data:
-            data = connection.recv(1 << 20)
+            data = connection.recv(READ)
+            assert data, "the server closed the socket"
         change.started()
         return len(data)
 
