@@ -27,12 +27,21 @@ class Assets(Blueprint):
     @cached_property
     def fingerprint(self) -> str:
         """Another one as soon as any of the files is another one."""
-        folder = Path(str(self.static_folder))
         digest = hashlib.sha256()
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            digest.update(f"{path.relative_to(folder)}\0".encode())
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        for name in sorted(self._written):
+            digest.update(f"{name}\0".encode())
+            digest.update(hashlib.sha256((self._folder / name).read_bytes()).digest())
         return digest.hexdigest()[:_DIGITS]
+
+    @cached_property
+    def _written(self) -> dict[str, int]:
+        """When each file was written, in nanoseconds, as this process found them."""
+        files = (path for path in self._folder.rglob("*") if path.is_file())
+        return {str(path.relative_to(self._folder)): path.stat().st_mtime_ns for path in files}
+
+    @property
+    def _folder(self) -> Path:
+        return Path(str(self.static_folder))
 
     def url(self, filename: str) -> str:
         """Where a page finds the file. By hand: a long list has hundreds, and url_for takes its
@@ -43,12 +52,17 @@ class Assets(Blueprint):
         """The file, to keep if it is the one that was meant.
 
         Any other fingerprint is that of a node with a newer or an older version, in the minutes of
-        an update: it gets what there is, to be asked for again. So does a developer.
+        an update: it gets what there is, to be asked for again. So does a developer, and whoever
+        asks while new files already lie there and this process is still the old one.
         """
         response = super().send_static_file(filename)
-        if fingerprint == self.fingerprint and not current_app.debug:
+        is_meant = fingerprint == self.fingerprint and self._is_as_found(filename)
+        if is_meant and not current_app.debug:
             response.cache_control.no_cache = None
             response.cache_control.public = True
             response.cache_control.max_age = A_YEAR
             response.cache_control.immutable = True
         return response
+
+    def _is_as_found(self, filename: str) -> bool:
+        return (self._folder / filename).stat().st_mtime_ns == self._written.get(filename)

@@ -1,9 +1,11 @@
 """Static files: kept for a year under their fingerprint, asked for again under any other name."""
 
+import os
 import re
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from app.admin.assets import Assets
@@ -47,3 +49,16 @@ def test_a_changed_file_changes_the_fingerprint(tmp_path: Path) -> None:
     assert fingerprint() == before
     (tmp_path / "js" / "one.js").write_text("2")
     assert fingerprint() != before
+
+
+def test_a_file_that_was_replaced_under_a_running_server_is_not_kept(tmp_path: Path) -> None:
+    """Whoever went back to the old version would have the new file under its name for a year."""
+    app, style = Flask("app"), tmp_path / "style.css"
+    style.write_text("old")
+    app.register_blueprint(Assets("files", __name__, static_folder=str(tmp_path)))
+    with app.test_request_context():
+        path = app.jinja_env.globals["asset"]("style.css")
+    http = app.test_client()
+    assert caching(http, path)[0] == KEPT
+    os.utime(style, (0, 0))
+    assert caching(http, path)[0] == "no-cache"
