@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
+from sqlalchemy.exc import InternalError, OperationalError, StatementError
 
 from app.core.errors import Unavailable
 
@@ -48,8 +48,8 @@ _outage = _Outage()
 
 def reason_of(error: Exception) -> str:
     """What the database itself said, on one line, without the statement."""
-    said = error.orig if isinstance(error, DBAPIError) else error
-    if isinstance(error, DBAPIError) and not isinstance(error, AWAY):
+    said = error.orig if isinstance(error, StatementError) else error
+    if isinstance(error, StatementError) and not isinstance(error, AWAY):
         return type(said).__name__  # its text may quote a value
     return str(said).strip().partition("\n")[0] or type(said).__name__
 
@@ -83,7 +83,7 @@ def _what_prevents_writing_to(file: Path) -> str | None:
 
 
 def _state_of(error: Exception) -> str:
-    said = error.orig if isinstance(error, DBAPIError) else error
+    said = error.orig if isinstance(error, StatementError) else error
     code = getattr(said, "sqlite_errorname", None) or getattr(said, "sqlstate", None) or ""
     found = (state for start, state in _STATES.items() if code.startswith(start))
     return next(found, "busy or away")

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import DataError, OperationalError, StatementError
 
 from app.core import trouble
 from app.core.db import db
@@ -59,6 +59,8 @@ def test_whatever_else_is_busy_or_away() -> None:
 def test_a_value_is_not_quoted() -> None:
     error = DataError("INSERT", {}, sqlite3.DataError('not a number: "canary"'))
     assert trouble.reason_of(error) == "DataError"
+    error = StatementError("not a number", "INSERT", {}, ValueError('not a number: "canary"'))
+    assert trouble.reason_of(error) == "ValueError"
 
 
 def test_the_same_reason_is_said_once_a_second(
