@@ -43,7 +43,8 @@ class Section(ABC):
     def load_rows(self, *, for_update: bool = False) -> Rows:
         """Every row by its name, sorted here: every database has an order of its own."""
         query = self.query()
-        query = query.with_for_update(key_share=True) if for_update else query
+        if for_update:  # and read again: agents have brought their providers along, not locked
+            query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
         by_name = {getattr(row, self.key): row for row in db.session.scalars(query)}
         return dict(sorted(by_name.items()))
 
