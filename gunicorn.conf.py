@@ -55,9 +55,15 @@ def pre_request(worker: Worker, request: "Request") -> None:
 
     The answer has to say so, or the client loses its next request on a connection that is gone.
     """
-    sent = dict(request.headers)
-    if "TRANSFER-ENCODING" in sent or int(sent.get("CONTENT-LENGTH", 0)) >= _LARGE_BODY:
+    if "TRANSFER-ENCODING" in dict(request.headers):  # nobody knows how much there is
         request.force_close()
+    should_close, reader = request.should_close, request.body.reader
+
+    def should_close_now() -> bool:
+        """Asked for the answer's headers: what nobody has read by then stays unread."""
+        return bool(should_close()) or getattr(reader, "length", 0) >= _LARGE_BODY
+
+    request.should_close = should_close_now
 
 
 def worker_int(worker: Worker) -> None:

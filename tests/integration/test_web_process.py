@@ -55,6 +55,8 @@ def test_a_large_body_that_is_refused_unread_ends_the_connection_and_says_so(
             refused = session.post(f"{web.url}/api/agents", data=body)
             assert (refused.status_code, refused.headers["Connection"]) == (status, connection)
             assert session.get(f"{web.url}/healthz").status_code == 200
+        read = session.post(f"{web.url}/api/agents", json={"name": "x" * 2**17})
+        assert (read.status_code, read.headers["Connection"]) == (422, "keep-alive")
 
 
 def test_killed_worker_is_replaced(web: WebServer) -> None:
