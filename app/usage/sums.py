@@ -102,13 +102,15 @@ def read_dearest(question: Question, at_most: int) -> tuple[dict[Group, Values],
         return {group: found[group] for group in ordered[:at_most]}, len(found)
     days = Days(question.zone, first - QUARTER, last + QUARTER)
     query = _query(question, AMOUNTS, _Spans(first, last, closed_until(), days))
-    columns = query.selected_columns
+    # Once for both, the rows and their number: counting in a window took a tenth of the time.
+    groups = query.cte("groups").prefix_with("MATERIALIZED")
+    columns = groups.c
     # Each of its parts may be more than a unit of the other.
     cost = columns.cost_nanos + columns.cost_attos // PER_NANO, columns.cost_attos % PER_NANO
     newest = [columns[DAILY]] if DAILY in question.group_by else []
-    order = [*newest, *cost, columns.calls, *columns[: len(question.group_by)]]
-    number = sa.func.count().over().label("number")
-    ranked = query.add_columns(number).order_by(*map(sa.desc, order)).limit(at_most)
+    order = [*newest, *cost, columns.calls, *list(columns)[: len(question.group_by)]]
+    number = sa.select(sa.func.count()).select_from(groups).scalar_subquery().label("number")
+    ranked = sa.select(groups, number).order_by(*map(sa.desc, order)).limit(at_most)
     rows = db.session.execute(ranked).all()
     return _by_group(question, [row[:-1] for row in rows]), rows[0].number if rows else 0
 
