@@ -24,7 +24,10 @@ def test_what_finds_no_room_is_left_to_the_next_sweep(monkeypatch: pytest.Monkey
     monkeypatch.setattr(delivery, "deliver_due", deliver_due)
     monkeypatch.setattr(delivery, "sweep", lambda at_most=None: handed_on.append(at_most))
     room = Room(threads=6)
-    hanging = [threading.Thread(target=room.deliver, args=(each,)) for each in (HANGS, HANGS_TOO)]
+    hanging = [
+        threading.Thread(target=room.deliver, args=(each,), daemon=True)
+        for each in (HANGS, HANGS_TOO)
+    ]
     for thread in hanging:
         thread.start()
     wait_until(lambda: len(begun) == 2, "both wait for their receivers")
