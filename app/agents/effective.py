@@ -92,8 +92,9 @@ def affected_by(changes: Sequence[Change]) -> set[str]:
             slugs |= {change.root, *_slugs_in(change)}
         elif change.entity == "provider":
             provider_ids.add(change.entity_id)
-        elif change.entity == "halt":
-            return set(db.session.scalars(sa.select(Agent.agent_id)))
+    if any(change.entity == "halt" for change in changes):
+        # Everybody there is, besides those that these changes removed.
+        return slugs | set(db.session.scalars(sa.select(Agent.agent_id)))
     if provider_ids:
         slugs |= _agents_on(provider_ids)
     if slugs and touches_a_default(slugs, changes):

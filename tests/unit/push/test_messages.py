@@ -9,6 +9,7 @@ from sqlalchemy import event
 
 from app.accounts.models import Role
 from app.accounts.services import create_token, create_user
+from app.agents import halt
 from app.agents import services as agents
 from app.agents.chain import append_step
 from app.changes.services import State, list_changes_since, read_state
@@ -213,6 +214,14 @@ def test_another_default_changes_whoever_stands_behind_it() -> None:
         ("agent_config_changed", slug) for slug in ("default", "empty", "new-default", "sleeping")
     ]
     assert {m["config"]["agent_id"] for m in dump(since(start))} == {"default", "new-default"}
+
+
+def test_a_halt_for_all_hides_no_agent_that_was_deleted_beside_it() -> None:
+    agent("Gone")
+    start = now()
+    agents.delete_agent("gone")
+    halt.halt_all("drill")
+    assert said(since(start)) == [("agent_config_changed", "default"), ("agent_deleted", "gone")]
 
 
 def test_a_slug_that_no_agent_has_follows_the_default_where_somebody_names_it() -> None:
