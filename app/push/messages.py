@@ -67,6 +67,11 @@ class Item:
     name: str | None = None
     """The name of the provider or task, for when it is gone."""
 
+    @property
+    def never_was(self) -> bool:
+        """It is only a name that somebody asks about; what the default gives it has changed."""
+        return self.gone and self.type is ItemType.AGENT_CONFIG_CHANGED
+
 
 def is_in_reach(rev: int, state: State) -> bool:
     """Whether the log leads from ``rev`` to this state; from elsewhere everything is fetched."""

@@ -62,7 +62,10 @@ class Audience(NamedTuple):
             return TOPIC_OF[item.type.kind] in self.topics
         if self.agents is not None and item.agent_id not in self.agents:
             return False
-        return AGENTS in self.topics or ONE_AGENT + item.agent_id in self.topics
+        if ONE_AGENT + item.agent_id in self.topics:
+            return True
+        # What no agent is called is another one's topic or binding, and none of all there are.
+        return AGENTS in self.topics and (self.agents is not None or not item.never_was)
 
     def _may_see(self, owner_id: int | None) -> bool:
         return owner_id is None or owner_id == self.user_id

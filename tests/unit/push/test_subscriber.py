@@ -63,6 +63,14 @@ def test_whoever_has_a_default_of_their_own_fetches_what_is_gone() -> None:
     assert audience("agents").select([gone], {1}) == [gone]
 
 
+def test_a_name_without_an_agent_concerns_whoever_asks_about_it_and_nobody_else() -> None:
+    ghost = Item(CHANGED, "ghost", gone=True)
+    assert audience("agents").select([A, ghost], set()) == [A]
+    assert audience("agents", user=1).select([A, ghost], {1}) == [A]
+    assert audience("agents", "agent:ghost").select([A, ghost], set()) == [A, ghost]
+    assert audience("agents", agents={"ghost"}).select([A, ghost], set()) == [ghost]
+
+
 def test_more_than_fifty_are_fetched() -> None:
     items = [agent(f"a{number}") for number in range(MAX_ITEMS + 1)]
     assert audience("agents").select(items[:-1], set()) == items[:-1]
