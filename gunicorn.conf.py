@@ -7,10 +7,12 @@ import sys
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from gunicorn.http.errors import ParseException
 from gunicorn.workers.base import Worker
 
 if TYPE_CHECKING:  # the master serves nothing: without Flask it stays 8 MiB smaller
     from flask import Flask
+    from gunicorn.http.body import ChunkedReader
     from gunicorn.http.message import Request
 
 _host = os.environ.get("HOST", "127.0.0.1")
@@ -57,6 +59,7 @@ def pre_request(worker: Worker, request: "Request") -> None:
     """
     if "TRANSFER-ENCODING" in dict(request.headers):  # nobody knows how much there is
         request.force_close()
+        request.body.reader = _Chunks(request.body.reader)
     should_close, reader = request.should_close, request.body.reader
 
     def should_close_now() -> bool:
@@ -64,6 +67,22 @@ def pre_request(worker: Worker, request: "Request") -> None:
         return bool(should_close()) or getattr(reader, "length", 0) >= _LARGE_BODY
 
     request.should_close = should_close_now
+
+
+class _Chunks:
+    """A body in chunks. What is none of them is an OSError, as is a sender that went away: Werkzeug
+    answers 400 to both, and 500 to errors that only gunicorn knows."""
+
+    def __init__(self, reader: "ChunkedReader") -> None:
+        self._reader = reader
+
+    def read(self, size: int) -> bytes:
+        """Up to ``size`` bytes. Raises OSError."""
+        try:
+            data: bytes = self._reader.read(size)
+        except ParseException as error:
+            raise OSError(str(error)) from None
+        return data
 
 
 def worker_int(worker: Worker) -> None:
