@@ -176,11 +176,12 @@ class Listener:
     def _feed(self, event: Event) -> None:
         """Hand an event to the protocol, and what comes of it back, until all is quiet.
 
-        A connection is made last: it may hang for a while, and what a sync has brought is there.
+        What may hang for a while comes last, so that the status is told and a dead stream is closed
+        before; a connection comes after the sync, whose values are there then.
         """
         actions = list(self._protocol.handle(event, time.monotonic()))
         while actions and not self._stopping:
-            actions.sort(key=lambda action: isinstance(action, Connect))
+            actions.sort(key=_may_hang)
             result = self._perform(actions.pop(0))
             if result is not None:
                 actions += self._protocol.handle(result, time.monotonic())
@@ -265,3 +266,8 @@ class Listener:
             self._disconnect()
             return StreamEnded(Failure.of(error))
         return None
+
+
+def _may_hang(action: Action) -> int:
+    """How late an action is performed."""
+    return 1 if isinstance(action, Sync) else 2 if isinstance(action, Connect) else 0

@@ -205,9 +205,7 @@ class Protocol:
             # A quick reconnect costs the server less than everybody's poll at the same moment.
             self._timers[Timer.PATIENCE] = now + self._timings.welcome
             self._timers.setdefault(Timer.EXPIRY, now + self._ttl)
-        if failure.cause is Cause.REFUSED:
-            # S1 has the last word: a proxy may refuse streams and let the API through.
-            self._refused = True
+        # S1 has the last word on a refusal: a proxy may refuse streams and let the API through.
         if failure.cause in (Cause.REFUSED, Cause.CAPACITY):
             self._poll_at_once(now)
 

@@ -146,6 +146,7 @@ class FaultServer:
         self.reveals_keys = True
         self.answers: list[Answer] = []
         self.hold_reads: threading.Event | None = None
+        self.hold_syncs: threading.Event | None = None
         self.usage: dict[str, Json] = {}
         self.usage_posts: list[list[str]] = []
         self.requests: list[tuple[str, dict[str, str], dict[str, str]]] = []
@@ -192,8 +193,9 @@ class FaultServer:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
-        if self.hold_reads:
-            self.hold_reads.set()
+        for held in (self.hold_reads, self.hold_syncs):
+            if held is not None:
+                held.set()
         self.stop()
         if self._port_is_ours is not None:
             self._port_is_ours.close()
@@ -272,6 +274,8 @@ class FaultServer:
         if canned := self._canned(parts.path):
             return canned
         if parts.path == "/api/sync":
+            if self.hold_syncs is not None:
+                self.hold_syncs.wait(60)
             return self._sync(query, headers)
         if self.hold_reads is not None:
             self.hold_reads.wait(60)

@@ -88,6 +88,18 @@ def test_silence_on_a_half_open_stream_leads_to_a_poll(
     assert stream.ended.wait(60)
 
 
+def test_the_status_does_not_wait_for_a_poll_that_hangs(
+    server: FaultServer, make_client: ClientFactory
+) -> None:
+    server.put(agent("trader"))
+    client = make_client()
+    stream = server.wait_for_stream()
+    wait_until(lambda: client.status == "LIVE")
+    server.hold_syncs = threading.Event()
+    stream.close(1013, "try later")
+    wait_until(lambda: client.status == "POLLING")
+
+
 def test_no_welcome_leads_to_a_poll(server: FaultServer, make_client: ClientFactory) -> None:
     server.stream = "silent"
     server.put(agent("trader"))
@@ -175,7 +187,7 @@ def test_a_token_that_is_good_again_brings_the_stream_back(
 
 
 def test_a_proxy_that_refuses_streams_does_not_stop_polls(
-    server: FaultServer, make_client: ClientFactory
+    server: FaultServer, make_client: ClientFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.stream = "403"
     server.put(agent("trader"))
@@ -183,6 +195,7 @@ def test_a_proxy_that_refuses_streams_does_not_stop_polls(
     wait_until(lambda: client.status == "POLLING")
     server.put(agent("trader", "gpt-5"), push=False)
     wait_until(lambda: client.get_agent_config("trader").model == "gpt-5")
+    assert "refuses the token" not in caplog.text
 
 
 def test_retry_after_is_obeyed(server: FaultServer, make_client: ClientFactory) -> None:

@@ -568,9 +568,9 @@ def test_a_refused_token_is_tried_from_five_minutes_to_an_hour(fresh: World) -> 
 
 def test_a_closed_stream_for_a_revoked_token_asks_s1_for_the_last_word(live: World) -> None:
     assert syncs(live.feed(StreamEnded(REFUSED)))
-    assert live.status == "UNAUTHORIZED"
-    live.feed(NOT_MODIFIED)
     assert live.status == "POLLING"
+    live.feed(SyncFailed(REFUSED))
+    assert live.status == "UNAUTHORIZED"
 
 
 def test_a_token_that_is_good_again_brings_the_stream_back_at_once(fresh: World) -> None:
