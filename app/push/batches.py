@@ -51,15 +51,20 @@ class Batch:
         )
 
 
-def prepare(
-    seen: State, now: State, audiences: Collection[Audience], spread: float
-) -> dict[Audience, Batch]:
-    """What happened between two states, for each audience. Reads in the caller's snapshot."""
-    if not audiences:
-        return {}
+def list_new(seen: State, now: State) -> list[Change] | None:
+    """What happened between two states, or None where the log does not lead from one to the
+    other."""
     if now.epoch != seen.epoch or not is_in_reach(seen.rev, now):
-        return {audience: Batch(now, None, spread) for audience in audiences}
-    items = _list_items(list_changes_since(seen.rev, now.rev), audiences)
+        return None
+    return list_changes_since(seen.rev, now.rev)
+
+
+def prepare(
+    changes: list[Change] | None, now: State, audiences: Collection[Audience], spread: float
+) -> dict[Audience, Batch]:
+    """What is said of these changes (None = nobody knows them) to each audience, in the state of
+    now. Reads in the caller's snapshot."""
+    items = None if changes is None else _list_items(changes, audiences)
     if items is None:
         return {audience: Batch(now, None, spread) for audience in audiences}
     own_defaults = _own_defaults() if any(item.gone for item in items) else set()

@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.changes.models import Change
 from app.changes.services import State, read_state
 from app.core.db import db, reading
 from app.core.trouble import reason_of
 from app.push import frames, listener, rights
-from app.push.batches import Batch, prepare
+from app.push.batches import Batch, list_new, prepare
 from app.push.crowd import Crowd
 from app.push.frames import CloseCode
 from app.push.outbox import Outbox
@@ -52,6 +53,7 @@ class Hub:
         self._crowd = Crowd()
         self._sockets_of: Counter[tuple[str, int]] = Counter()
         self._state: State | None = None
+        self._rights_rev = 0
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
         self._next_beat = self._next_check = 0.0
@@ -127,6 +129,8 @@ class Hub:
             raise NoRoom("the server has no room for another socket")
         if self._sockets_of[subscriber.identity[:2]] >= config["WS_MAX_SOCKETS_PER_TOKEN"]:
             raise NoRoom("there are too many sockets with this token")
+        if subscriber.admitted_at < self._rights_rev:
+            raise NoRoom("somebody's rights have just changed")  # it may be this one's
 
     def _list_subscribers(self) -> list[Subscriber]:
         with self._lock:
@@ -179,7 +183,11 @@ class Hub:
             state = read_state()
             if state[:2] == seen[:2]:
                 return False
-            batches = _prepare(seen, state, audiences, spread)
+            changes = list_new(seen, state)
+            changed_rights = changes is None or rights.are_touched(changes)
+            batches = _prepare(changes, state, audiences, spread)
+        if changed_rights:
+            self._check_rights_first(state.rev)
         self._deliver(state, batches, Batch(state, None, spread))
         return True
 
@@ -209,6 +217,14 @@ class Hub:
                     beats[last] = frames.heartbeat(state, last)
                 subscriber.offer(beats[last])
 
+    def _check_rights_first(self, rev: int) -> None:
+        """Nobody is sent ``rev`` under rights that it has changed: whoever has applied it is never
+        told again what they may no longer see, or may see from now on."""
+        with self._lock:
+            self._rights_rev = rev
+        self._next_check = 0.0
+        self._check_rights()
+
     def _check_rights(self) -> None:
         """Close the sockets of those whose rights have ended or changed since they came."""
         now = time.monotonic()
@@ -231,15 +247,15 @@ class Hub:
 
 
 def _prepare(
-    seen: State, now: State, audiences: Collection[Audience], spread: float
+    changes: list[Change] | None, now: State, audiences: Collection[Audience], spread: float
 ) -> dict[Audience, Batch]:
     try:
-        return prepare(seen, now, audiences, spread)
+        return prepare(changes, now, audiences, spread)
     except SQLAlchemyError:
         raise
     except Exception:
         # Something that cannot be spelled out must not stop the rest for good.
-        log.exception("revs %s to %s cannot be pushed: everybody refetches", seen.rev, now.rev)
+        log.exception("what led to rev %s cannot be pushed: everybody refetches", now.rev)
         return {}
 
 

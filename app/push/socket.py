@@ -7,8 +7,9 @@ from flask import Blueprint, current_app, g, request
 from simple_websocket import Server
 from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized
 
-from app.accounts.gate import Caller, Permission, current_caller
+from app.accounts.gate import Caller, Permission, current_caller, state_at_start
 from app.core.db import db
+from app.core.errors import Unavailable
 from app.extensions import sock
 from app.push import frames, rights
 from app.push.client_frames import BadFrame, ClientFrame, check_allowed, read_frame, read_topics
@@ -33,6 +34,7 @@ blueprint = Blueprint("push", __name__)
 def admit() -> None:
     """Everything that needs the database, and every refusal that HTTP has a status for."""
     _check_handshake()
+    g.admitted_at = state_at_start().rev
     caller = current_caller()
     caller.require(Permission.READ)
     g.identity = _identify(caller)
@@ -45,7 +47,7 @@ def admit() -> None:
 
 def serve(ws: Server) -> None:
     """One open socket, until it ends."""
-    subscriber = Subscriber(ws.sock, g.identity, _audience(current_caller()))
+    subscriber = Subscriber(ws.sock, g.identity, _audience(current_caller()), g.admitted_at)
     first, complaint = _first_topics(subscriber.audience)
     subscriber.audience = subscriber.audience._replace(topics=first)
     try:
@@ -85,6 +87,8 @@ def _identify(caller: Caller) -> Identity:
     identity = rights.identify(caller)
     if identity is None:
         raise Unauthorized("The token is unknown, expired or revoked.")
+    if identity.changed_in > g.admitted_at:  # the caller may still be as they were before
+        raise Unavailable("Your rights have changed this moment; come again.", retry_after=1)
     return identity
 
 

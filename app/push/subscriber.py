@@ -72,11 +72,11 @@ class Audience(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """Who opened a socket: a token or a person, at a version of their rights."""
+    """Who opened a socket: a token or a person, and the rev that last changed their rights."""
 
     kind: str
     id: int
-    version: int
+    changed_in: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,8 @@ class Subscriber:
     outbox: Outbox
     identity: Identity
     audience: Audience
+    admitted_at: int
+    """The rev at which its rights were looked at."""
     sent_rev: int = 0
     hello: Hello | None = None
     connected_at: datetime = field(default_factory=utcnow)

@@ -11,7 +11,7 @@ from app.agents import services as agents
 from app.changes.services import State, read_state
 from app.core.db import db, reading
 from app.push import batches
-from app.push.batches import Batch, prepare
+from app.push.batches import Batch, list_new, prepare
 from app.push.messages import RETAINED_REVS
 from app.push.subscriber import MAX_ITEMS, Audience
 
@@ -35,7 +35,8 @@ def state() -> State:
 def batch(seen: State, audience: Audience) -> Batch:
     db.session.rollback()
     with reading():
-        return prepare(seen, read_state(), {audience}, 0.5)[audience]
+        now = read_state()
+        return prepare(list_new(seen, now), now, {audience}, 0.5)[audience]
 
 
 def messages(batch: Batch, prev: int) -> list[dict[str, object]]:
@@ -95,7 +96,7 @@ def test_where_the_log_does_not_reach_back_everything_is_fetched(
     else:
         seen = seen._replace(**odd)
     with reading():
-        prepared = prepare(seen, now, {EVERYTHING, BOUND}, 0.5)
+        prepared = prepare(list_new(seen, now), now, {EVERYTHING, BOUND}, 0.5)
     for found in prepared.values():
         (message,) = messages(found, 0)
         assert (message["type"], message["rev"]) == ("resync", now.rev)

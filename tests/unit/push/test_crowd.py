@@ -20,7 +20,7 @@ def subscribers() -> Iterator[list[Subscriber]]:
     with ours, theirs:
         who, box = Identity("token", 1, 1), Outbox(ours, threading.Lock())
         # Equal audiences, each an object of its own, as every socket brings one.
-        yield [Subscriber(box, who, audience._replace()) for audience in (ALL, ALL, ONE)]
+        yield [Subscriber(box, who, audience._replace(), 0) for audience in (ALL, ALL, ONE)]
 
 
 def test_equal_audiences_are_one_group(subscribers: list[Subscriber]) -> None:

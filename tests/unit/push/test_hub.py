@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from app.accounts.services import update_token
 from app.agents.services import create_agent
+from app.changes.services import State, read_state
+from app.core.db import reading
 from app.push import batches, hub
 from app.push.hub import Hub, NoRoom
 from app.push.subscriber import Audience, Hello, Identity, Subscriber
@@ -28,7 +31,7 @@ class Peer:
         self._theirs.settimeout(10)
         self._read = b""
         self.subscriber = Subscriber(
-            app.extensions["hub"].guard(ours), admin_identity(app), EVERYTHING
+            app.extensions["hub"].guard(ours), admin_identity(app), EVERYTHING, state(app).rev
         )
 
     def hear(self) -> dict[str, Any]:
@@ -51,6 +54,11 @@ class Peer:
             self._read += part
         taken, self._read = self._read[:size], self._read[size:]
         return taken
+
+
+def state(app: Flask) -> State:
+    with app.app_context(), reading():
+        return read_state()
 
 
 def admin_identity(app: Flask) -> Identity:
@@ -147,6 +155,20 @@ def test_who_came_while_the_batches_were_made_fetches_everything(
     late.close()
 
 
+def test_nobody_is_told_more_under_rights_that_have_changed(
+    app: Flask, running: Hub, peer: Peer
+) -> None:
+    late = Peer(app)
+    with app.app_context():
+        update_token(peer.subscriber.identity.id, {"agents": ["b"]})
+    make(app, "A")
+    goodbye = peer.hear()
+    assert (goodbye["type"], goodbye["reason"]) == ("goodbye", "your rights have changed")
+    with pytest.raises(NoRoom):  # it was let in under the old ones
+        running.add(late.subscriber)
+    late.close()
+
+
 def test_a_hello_is_kept_and_stored(running: Hub, peer: Peer, api: Api) -> None:
     running.note_hello(peer.subscriber, Hello("client-1", applied_rev=3))
     assert peer.subscriber.hello == Hello("client-1", applied_rev=3)
@@ -171,4 +193,4 @@ def test_stopped_it_says_goodbye_and_takes_nobody(
     assert peer.hear()["type"] == "goodbye"
     assert api("GET", "/sync").status_code == 200
     with pytest.raises(NoRoom):
-        running.add(Subscriber(peer.subscriber.outbox, peer.subscriber.identity, EVERYTHING))
+        running.add(peer.subscriber)

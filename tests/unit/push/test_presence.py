@@ -34,7 +34,7 @@ class Office:
         self.ours, self.theirs = socket.socketpair()
 
     def come(self, client_id: str | None = "a", rev: int = 1, who: Identity = TOKEN) -> Subscriber:
-        subscriber = Subscriber(Outbox(self.ours, threading.Lock()), who, EVERYTHING)
+        subscriber = Subscriber(Outbox(self.ours, threading.Lock()), who, EVERYTHING, 0)
         subscriber.hello = Hello(client_id, "t/1", "e", rev, rev)
         self.here.append(subscriber)
         return subscriber
