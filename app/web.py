@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Flask, Request, Response, current_app, g, redirect, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import NotFound, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.accounts import login
@@ -83,6 +83,8 @@ def _begin() -> None:
     given = request.headers.get("X-Request-ID", "")
     g.request_id = given if _REQUEST_ID.match(given) else f"{random.getrandbits(128):032x}"
     set_actor("anonymous")
+    if "\0" in request.path:  # PostgreSQL takes it for no text: nothing has such a name
+        raise NotFound
     if request.method in {"GET", "HEAD"} and request.endpoint not in _NO_SNAPSHOT:
         read_first()
 

@@ -6,7 +6,7 @@ import marshmallow as ma
 import sqlalchemy as sa
 from flask import Request, Response, jsonify, request
 from marshmallow import fields, validate
-from webargs.flaskparser import FlaskParser
+from webargs.flaskparser import FlaskParser, abort
 from werkzeug.exceptions import BadRequest, PreconditionFailed, UnsupportedMediaType
 
 from app.core import strict_json
@@ -38,8 +38,18 @@ class StrictParser(FlaskParser):
         refuse_encoded(req)
         try:
             return strict_json.loads(req.get_data())
+        except strict_json.Refused as error:
+            named = {"json": {error.field or "_schema": [error.reason]}}
+            abort(400, message=str(error), errors=named)
         except (ValueError, RecursionError) as error:
             raise BadRequest(str(error)) from None
+
+    def load_querystring(self, req: Request, schema: ma.Schema) -> Any:
+        """Raises ValidationError for what only one of the databases would take."""
+        flawed = {name for name, value in req.args.items(multi=True) if "\0" in value}
+        if flawed:
+            raise ma.ValidationError({name: ["A null character is no text."] for name in flawed})
+        return super().load_querystring(req, schema)
 
 
 def refuse_encoded(req: Request) -> None:

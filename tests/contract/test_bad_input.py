@@ -138,6 +138,33 @@ def test_a_body_that_is_no_decent_json_object(
         assert answer.json["message"], operation
 
 
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        (b"NaN", ""),
+        (b"-Infinity", ""),
+        (b"1e400", ""),
+        (b"9" * 5000, ""),
+        (b'"a\\u0000b"', ""),
+        (b'"\\ud800"', ""),
+        (b'{"b": [1, {"c": NaN}]}', ".b.1.c"),
+        (b'{"b": 1, "b": 2}', ".b"),
+    ],
+    ids=lambda value: repr(value)[:24],
+)
+def test_a_value_that_json_or_a_database_does_not_take_is_named(
+    send: Send, operations: list[Operation], value: bytes, where: str
+) -> None:
+    for operation in operations:
+        field = next(iter(operation.fields))
+        body = b'{"%s": %s}' % (field.encode(), value)
+        answer = send(operation, data=body, content_type=JSON)
+        assert answer.status_code == 400, operation
+        if operation.path not in LARGE:
+            assert answer.json["errors"]["json"].keys() == {field + where}, operation
+        assert field + where in answer.json["message"], operation
+
+
 def test_an_empty_body_where_one_is_needed(send: Send, operations: list[Operation]) -> None:
     without = {str(operation) for operation in operations if not operation.needs_body}
     halts = {"POST /api/agents/default/halt", "POST /api/halt"}
@@ -204,6 +231,14 @@ def test_odd_paths_and_queries_are_not_found_or_refused(
     assert api("GET", "/agents", token="x" * 10_000).status_code == 401
     for tag in ('"' + "9" * 5000 + '"', '"1", "2"', '"x"'):
         assert api("PATCH", "/agents/default", {}, headers={"If-Match": tag}).status_code == 412
+
+
+def test_a_null_character_in_a_url_is_the_same_on_both_databases(api: Api) -> None:
+    for method, path in (("GET", "/agents/%00"), ("GET", "/agents/a%00b/llm")):
+        assert api(method, path).status_code == 404, path
+    for path, name in (("/agents?search=a%00", "search"), ("/changes?entity=%00", "entity")):
+        refused = api("GET", path)
+        assert (refused.status_code, refused.json["errors"]["query"].keys()) == (422, {name})
 
 
 def test_json_that_is_merely_unusual_is_taken(api: Api) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.core.strict_json import MAX_DEPTH, loads
+from app.core.strict_json import MAX_DEPTH, Refused, loads
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,24 @@ from app.core.strict_json import MAX_DEPTH, loads
 def test_it_refuses_and_says_why(body: bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         loads(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"NaN", ""),
+        (b"[1, 1e999]", "1"),
+        (b'{"a": [{"b": 1}, NaN]}', "a.1"),
+        (b'{"a": {"b": 1, "c": "\\u0000"}, "d": NaN}', "a.c"),
+        (b'{"a": {"\\ud800": 1}}', "a.\\ud800"),
+        (b'{"a": 1, "b": {"c": 1, "c": 1}}', "b.c"),
+        (b'{"%s": NaN}' % (b"x" * 1000), "x" * 64),
+    ],
+)
+def test_it_says_where_a_value_stands(body: bytes, field: str) -> None:
+    with pytest.raises(Refused) as refused:
+        loads(body)
+    assert refused.value.field == field
 
 
 @pytest.mark.parametrize(
