@@ -191,7 +191,7 @@ def test_a_name_server_that_hangs_is_cut_off() -> None:
     released = threading.Event()
 
     def hang(host: str, port: int) -> list[ipaddress.IPv4Address]:
-        released.wait(10)
+        released.wait(60)
         return []
 
     began = time.monotonic()
@@ -200,7 +200,7 @@ def test_a_name_server_that_hangs_is_cut_off() -> None:
 
     assert answer.error is not None
     assert "within 0.2 s" in answer.error
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20
 
 
 def test_nobody_listens(provider: LoopbackProvider, outbound: Outbound) -> None:
@@ -220,7 +220,7 @@ def test_a_drip_is_cut_off_at_the_deadline(provider: LoopbackProvider, headers: 
     answer = Outbound([provider.address], deadline=0.4).get(provider.ollama_url)
 
     assert answer.error == "No complete answer within 0.4 s."
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20
 
 
 def test_silence_is_cut_off_at_the_deadline(provider: LoopbackProvider) -> None:

@@ -84,7 +84,7 @@ def running(app: Flask) -> Iterator[Hub]:
     running.stop()
     for thread in (running._thread, running._presence._thread):
         assert thread is not None
-        thread.join(5)
+        thread.join(30)
         assert not thread.is_alive()
 
 

@@ -29,7 +29,7 @@ def bell(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Be
     yield bell
     stopped.set()
     for thread in set(threading.enumerate()) - before:
-        thread.join(5)
+        thread.join(30)
         assert not thread.is_alive()
 
 
