@@ -2,12 +2,15 @@
 
 from typing import Any
 
+from flask import Response
+
 from app.accounts.gate import Permission, requires
-from app.core.rest import MAX_ID, Blueprint, PageArgs, paged
+from app.core.db import read_on
+from app.core.rest import MAX_ID, Blueprint, PageArgs, paged, with_etag
 from app.health import results, services
 from app.health.schemas import CheckList, HealthOut
 from app.health.summary import summarise
-from app.providers.schemas import ProviderOut
+from app.providers.schemas import ProviderOut, dump_saved
 from app.providers.services import get_provider
 
 blueprint = Blueprint("health", __name__, description="Are the providers reachable?")
@@ -17,9 +20,11 @@ ID = f"<int(max={MAX_ID}):provider_id>"
 @blueprint.route(f"/providers/{ID}/validate", methods=["POST"])
 @requires(Permission.OPERATE)
 @blueprint.response(202, ProviderOut)
-def validate_provider(provider_id: int) -> Any:
+def validate_provider(provider_id: int) -> Response:
     """Check it now: a worker does, and the status is pushed when it settles."""
-    return services.request_check(provider_id)
+    provider = services.request_check(provider_id)
+    read_on()
+    return with_etag(dump_saved(provider), provider.version, 202)
 
 
 @blueprint.route(f"/providers/{ID}/checks")

@@ -19,6 +19,7 @@ from app.providers.schemas import (
     ProviderPatch,
     ProviderPut,
     dump_provider,
+    dump_saved,
 )
 
 blueprint = Blueprint("providers", __name__, description="Endpoints with their credentials")
@@ -46,7 +47,7 @@ class Providers(MethodView):
         """Register a provider; its check starts at once."""
         current_caller().require_unbound()
         provider = services.create_provider(data)
-        response = _provider_response(provider, 201)
+        response = _saved_response(provider, 201)
         response.location = url_for("providers.Provider", provider_id=provider.id)
         return response
 
@@ -60,7 +61,7 @@ class Provider(MethodView):
     def get(self, provider_id: int) -> Response:
         """Read one provider."""
         provider = services.get_provider(provider_id)
-        return _provider_response(provider)
+        return with_etag(dump_provider(provider), provider.version)
 
     @requires(Permission.WRITE)
     @blueprint.arguments(ProviderPatch)
@@ -99,14 +100,9 @@ def list_models(provider_id: int) -> dict[str, Any]:
     return {"models": models, "total": len(models or [])}
 
 
-def _saved_response(provider: ProviderRow) -> Response:
-    """The provider, and who goes without it from now on."""
+def _saved_response(provider: ProviderRow, status: int = 200) -> Response:
+    """The provider as it was saved, and who goes without it from now on."""
     read_on()
     users = [] if provider.is_active else services.used_by(provider, at_most=NAMED_STEPS)
     warnings = [f"It is not active, and is used by: {', '.join(users)}."] if users else []
-    return with_etag(dump_provider(provider, warnings), provider.version)
-
-
-def _provider_response(provider: ProviderRow, status: int = 200) -> Response:
-    read_on()
-    return with_etag(dump_provider(provider), provider.version, status)
+    return with_etag(dump_saved(provider, warnings), provider.version, status)

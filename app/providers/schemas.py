@@ -122,3 +122,8 @@ def dump_provider(provider: Provider, warnings: list[str] | None = None) -> dict
     """A provider as it is read."""
     body: dict[str, Any] = ProviderOut().dump(provider)
     return body | ({"warnings": warnings} if warnings else {})
+
+
+def dump_saved(provider: Provider, warnings: list[str] | None = None) -> dict[str, Any]:
+    """A provider as it was saved: pending, though a worker may have begun its check since."""
+    return dump_provider(provider, warnings) | {"validation_status": ValidationStatus.PENDING}

@@ -4,13 +4,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
 from app.core.clock import utcnow
-from app.core.db import commit, db
+from app.core.db import commit, db, read_on
 from app.health.models import ProviderCheck
 from app.providers.adapters import list_types
-from app.providers.models import ValidationStatus
+from app.providers.models import Provider, ValidationStatus
 from app.providers.services import get_provider
 from tests.conftest import Api
 from tests.contract.conftest import on_sqlite
@@ -272,6 +273,28 @@ def test_validate_is_accepted_and_puts_it_back_to_pending(
     answer = api("POST", f"/providers/{provider['id']}/validate")
     assert (answer.status_code, answer.json["validation_status"]) == (202, "pending")
     assert api("POST", "/providers/999/validate").status_code == 404
+
+
+def test_a_save_is_answered_as_it_was_saved_though_a_worker_has_begun(
+    api: Api, provider: dict[str, Any], app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin_check() -> None:
+        with db.engine.begin() as connection:
+            connection.execute(
+                sa.update(Provider.__table__).values(validation_status=ValidationStatus.VALIDATING)
+            )
+        read_on()
+
+    monkeypatch.setattr("app.providers.api.read_on", begin_check)
+    monkeypatch.setattr("app.health.api.read_on", begin_check)
+    path = f"/providers/{provider['id']}"
+    for answer in (
+        api("POST", "/providers", {"name": "another", "type": "ollama"}),
+        api("PATCH", path, {"options": {"a": 1}}),
+        api("POST", f"{path}/validate"),
+    ):
+        assert answer.json["validation_status"] == "pending"
+    assert api("GET", path).json["validation_status"] == "validating"
 
 
 def test_checks_are_newest_first_in_pages(api: Api, provider: dict[str, Any], app: Flask) -> None:
