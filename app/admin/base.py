@@ -23,11 +23,11 @@ from app.admin.gate import Gate, may
 from app.core.db import db
 from app.core.errors import Invalid, NotFound, Stale
 from app.core.rest import MAX_ID, Schema, paged
+from app.core.spreadsheets import inert
 
 __all__ = ["MAX_PAGE", "Permission", "ResourceView", "expose"]
 
 MAX_PAGE = 1_000_000
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 REFUSED = "Not saved: see the fields marked below."
 
 Row = TypeVar("Row")
@@ -114,7 +114,7 @@ class ResourceView(Gate, BaseModelView):
     ) -> tuple[int, list[Any]]:
         """One page of rows, and how many there are in all."""
         query = self.list_query({"search": (search or "").replace("\x00", "")})
-        if sort_column is not None:
+        if sort_column is not None and self.is_sortable(sort_column):
             column = getattr(self.model, sort_column)
             order = column.desc() if sort_desc else column.asc()
             query = query.order_by(None).order_by(order, self.model.id)
@@ -131,8 +131,7 @@ class ResourceView(Gate, BaseModelView):
 
     def get_export_value(self, model: Any, name: Any) -> Any:
         """A cell that a spreadsheet will not take for a formula."""
-        text = str(super().get_export_value(model, name))
-        return f"'{text}" if text.startswith(FORMULA) else text
+        return inert(str(super().get_export_value(model, name)))
 
     def _get_list_extra_args(self) -> ViewArgs:
         args = super()._get_list_extra_args()

@@ -154,6 +154,8 @@ def test_no_number_and_no_text_in_a_list_s_address_breaks_it(console: Console) -
         "agent/?page=100000000000000000000",
         "agent/?page=-1",
         "agent/?sort=99999999999999999999&desc=7",
+        "agent/?sort=1",  # its chain, by which nothing is sorted
+        "history/export/csv/?sort=0",
         "agent/?page_size=99999999999999999999",
         "agent/?search=%00",
         "history/?page=100000000000000000000&actor=%00",
