@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,14 @@ from scripts.stack.banner import Banner
 from scripts.stack.checks import check_port, check_redis
 from scripts.stack.child import Child
 from scripts.stack.data_folder import (
+    ADMIN_PASSWORD_FILE,
+    CLIENT_TOKEN_FILE,
     AlreadyRunningError,
     DataFolderLock,
     StackRecord,
     acquire_or_explain,
-    keep_client_token,
+    keep,
+    kept,
     prepare_data_dir,
 )
 from scripts.stack.database import restored_on_failure, sqlite_file
@@ -94,9 +97,13 @@ def _run(settings: Mapping[str, Any], record: StackRecord, started: float) -> No
         _start_redis(supervisor, settings, env)
         with restored_on_failure(database, ROOT / "migrations" / "versions"):
             made = _set_up(supervisor, env)
+            # Set-up says it once, and the start may end before it comes to the banner.
+            keep(data_dir, ADMIN_PASSWORD_FILE, made["admin_password"])
+            keep(data_dir, CLIENT_TOKEN_FILE, made["client_token"])
         supervisor.start(*_procfile_children(env))
         _wait_until_ready(supervisor, settings)
         _print(_banner(settings, made, time.monotonic() - started).text())
+        (data_dir / ADMIN_PASSWORD_FILE).unlink(missing_ok=True)
         supervisor.run_until(lambda: False, restart=True)
     except StopRequested:
         _write("switchyard", "stopping")
@@ -159,12 +166,13 @@ def _children_env(settings: Mapping[str, Any], record: StackRecord) -> dict[str,
 
 
 def _banner(settings: Mapping[str, Any], made: Mapping[str, str | None], seconds: float) -> Banner:
+    data_dir = Path(settings["DATA_DIR"])
     return Banner(
         url=_url(settings),
         data_dir=settings["DATA_DIR"],
         admin_email=made["admin_email"] or settings["ADMIN_EMAIL"],
-        admin_password=made["admin_password"],
-        client_token=keep_client_token(Path(settings["DATA_DIR"]), made["client_token"]),
+        admin_password=kept(data_dir, ADMIN_PASSWORD_FILE),
+        client_token=kept(data_dir, CLIENT_TOKEN_FILE),
         seconds=seconds,
     )
 
@@ -184,8 +192,10 @@ def _write(name: str, line: str) -> None:
 
 
 def _print(text: str) -> None:
-    with suppress(OSError):  # the terminal or the pipe is gone; the stack serves on
+    try:
         print(text, flush=True)
+    except OSError:  # the terminal or the pipe is gone; the stack serves on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int) -> int:

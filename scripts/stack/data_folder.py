@@ -13,6 +13,7 @@ from scripts.stack.errors import StartError
 
 STACK_FILE = "stack.json"
 CLIENT_TOKEN_FILE = "client-token"  # noqa: S105 - a name, not a token
+ADMIN_PASSWORD_FILE = "admin-password"  # noqa: S105 - a name as well
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,13 @@ def write_private(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def keep_client_token(data_dir: Path, token: str | None) -> str | None:
-    """Keep the token that set-up has just made; answers it at every later start as well."""
-    path = data_dir / CLIENT_TOKEN_FILE
-    if token:
-        write_private(path, token + "\n")
-        return token
+def keep(data_dir: Path, name: str, value: str | None) -> None:
+    """Keep what set-up has made just now; where it made nothing, what was kept before stays."""
+    if value:
+        write_private(data_dir / name, value + "\n")
+
+
+def kept(data_dir: Path, name: str) -> str | None:
+    """What was kept under this name, at an earlier start or at this one."""
+    path = data_dir / name
     return path.read_text().strip() if path.exists() else None

@@ -129,6 +129,7 @@ def test_first_start_is_ready_and_says_how_to_get_in(stack: Stack) -> None:
     assert b'name="password"' in http_get(f"{stack.url}/login").body
     assert stack.banner("e-mail") == "admin@example.com"
     assert len(stack.banner("password")) >= 12
+    wait_until(lambda: not (stack.data_dir / "admin-password").exists(), "it is kept no longer")
 
 
 def test_printed_example_runs(stack: Stack) -> None:
@@ -232,12 +233,17 @@ def test_down_without_up_says_so(data_dir: Path) -> None:
     assert _down(Stack(data_dir)) == f"Nothing runs on {data_dir}.\n"
 
 
-def test_stop_while_starting_leaves_nothing(data_dir: Path) -> None:
+def test_stop_while_starting_leaves_nothing_but_the_password(data_dir: Path) -> None:
+    password = data_dir / "admin-password"
     with _starting(data_dir) as stack:
         run = stack.run
+        told = "Ctrl-C stops it"
+        stack.wait_until(lambda: password.exists() or told in stack.output(), "it is set up", LONG)
         stack.send(signal.SIGTERM)
         assert stack.wait_for_exit() == 0
         assert find_leftovers(run) == []
+        # The next start tells it, or nobody would ever get in.
+        assert told in stack.output() or len(password.read_text()) >= 12
 
 
 def test_down_ends_what_a_killed_run_has_left(data_dir: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts import up
-from scripts.stack.data_folder import StackRecord
+from scripts.stack.data_folder import StackRecord, keep
 from scripts.stack.leftovers import RUN_VARIABLE
 
 _RECORD = StackRecord(pid=1, url="http://127.0.0.1:8000", run="abc")
@@ -35,3 +35,13 @@ def test_children_find_the_settings_the_mark_and_this_python() -> None:
 
 def test_procfile_has_the_web_server_and_the_worker() -> None:
     assert [child.name for child in up._procfile_children({})] == ["web", "worker"]
+
+
+def test_banner_tells_what_an_interrupted_start_had_made(tmp_path: Path) -> None:
+    settings = {"DATA_DIR": str(tmp_path), "HOST": "127.0.0.1", "PORT": 8000}
+    made = {"admin_email": "admin@example.com", "admin_password": None, "client_token": None}
+    assert up._banner(settings, made, 1.0).admin_password is None
+    keep(tmp_path, "admin-password", "made-then")
+    keep(tmp_path, "client-token", "sy_made_then")
+    banner = up._banner(settings, made, 1.0)
+    assert (banner.admin_password, banner.client_token) == ("made-then", "sy_made_then")

@@ -11,7 +11,8 @@ from scripts.stack.data_folder import (
     DataFolderLock,
     StackRecord,
     acquire_or_explain,
-    keep_client_token,
+    keep,
+    kept,
     prepare_data_dir,
     write_private,
 )
@@ -92,8 +93,9 @@ def test_private_file_replaces_the_old_one_and_leaves_nothing_beside(tmp_path: P
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_client_token_is_shown_again_at_later_starts(tmp_path: Path) -> None:
-    assert keep_client_token(tmp_path, None) is None
-    assert keep_client_token(tmp_path, "tok") == "tok"
-    assert keep_client_token(tmp_path, None) == "tok"
+def test_what_set_up_made_is_kept_for_later_starts(tmp_path: Path) -> None:
+    assert kept(tmp_path, "client-token") is None
+    keep(tmp_path, "client-token", "tok")
+    keep(tmp_path, "client-token", None)
+    assert kept(tmp_path, "client-token") == "tok"
     assert _mode(tmp_path / "client-token") == 0o600
