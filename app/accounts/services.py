@@ -134,10 +134,12 @@ def delete_user(
     Raises NotFound, Stale, BadRequest for the last admin, Conflict naming the agents they own.
     """
     lock(LAST_ADMIN)
+    # Agents before their owner and their steps, as a save of an agent takes them.
+    found = referrers(get_user(user_id), for_update=True)
+    rows = [row for row in found if isinstance(row, Tracked)]
     user = get_user(user_id, for_update=True)
     check_version(user.version, expected_version)
     _keep_an_admin(user)
-    rows = [row for row in referrers(user) if isinstance(row, Tracked)]
     owned = sorted(row.root.root_name for row in rows if not isinstance(row, ApiToken))
     if owned and not cascade:
         raise Conflict(f"They own agents: {', '.join(owned)}. Use ?cascade=true to delete them.")

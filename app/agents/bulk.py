@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from app.agents.chain import get_agent, write_primary
+from app.agents.chain import lock_agents, write_primary
 from app.agents.models import Agent, LLMConfig
 from app.agents.resolution import effective_endpoint, target_of
 from app.agents.services import change_agent, lock_defaults
@@ -27,9 +27,9 @@ class Difference(NamedTuple):
 
 def set_active(agent_ids: Iterable[str], is_active: bool) -> list[Agent]:
     """Switch agents on or off. Raises NotFound, BadRequest for the global default."""
-    slugs = sorted(set(agent_ids))
+    slugs = list(agent_ids)
     lock_defaults({"is_active": is_active}, *slugs)
-    agents = [get_agent(slug, for_update=True) for slug in slugs]
+    agents = lock_agents(slugs)
     for agent in agents:
         change_agent(agent, {"is_active": is_active})
     commit()
@@ -64,7 +64,7 @@ def update_primaries(
     agents with warnings. Raises NotFound, Invalid, and Stale naming the agent.
     """
     _llm_provider(data)
-    agents = [get_agent(slug, for_update=True) for slug in sorted(versions)]
+    agents = lock_agents(versions)
     warnings: list[str] = []
     for agent in agents:
         try:

@@ -1,5 +1,6 @@
 """Writing an agent's chain: step 0 in place, further steps behind it."""
 
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -35,6 +36,20 @@ def get_agent(agent_id: str, *, for_update: bool = False) -> Agent:
     if agent is None:
         raise NotFound(f"There is no agent '{agent_id[:64]}'.")
     return agent
+
+
+def lock_agents(agent_ids: Collection[str]) -> list[Agent]:
+    """These agents by slug, each once. Raises NotFound.
+
+    Locked by id, as every write of several agents takes them: two of them never cross.
+    """
+    query = sa.select(Agent).where(Agent.agent_id.in_(agent_ids)).order_by(Agent.id)
+    locked = query.with_for_update().execution_options(populate_existing=True)
+    found = {agent.agent_id: agent for agent in db.session.scalars(locked)}
+    for agent_id in agent_ids:
+        if agent_id not in found:
+            raise NotFound(f"There is no agent '{agent_id[:64]}'.")
+    return [found[agent_id] for agent_id in sorted(found)]
 
 
 def write_primary(agent: Agent, data: dict[str, Any], sent_as: dict[str, str]) -> list[str]:
@@ -97,7 +112,7 @@ def replace_primaries(agent_ids: list[str], data: dict[str, Any]) -> tuple[list[
 
     Returns the agents with warnings. Raises NotFound, Invalid.
     """
-    agents = [get_agent(agent_id, for_update=True) for agent_id in sorted(set(agent_ids))]
+    agents = lock_agents(agent_ids)
     warnings: list[str] = []
     for agent in agents:
         fallbacks = [{"id": step.id} for step in agent.llm_configs[1:]]

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.agents.chain import get_agent
+from app.agents.chain import lock_agents
 from app.agents.models import Agent, GlobalHalt
 from app.core.actor import current_actor
 from app.core.clock import utcnow
@@ -38,7 +38,7 @@ def only_halted(query: sa.Select[Any]) -> sa.Select[Any]:
 
 def halt_agents(agent_ids: list[str], reason: str | None = None) -> list[Agent]:
     """Halt these agents, all or none. A halted one takes the new reason. Raises NotFound."""
-    agents = [get_agent(agent_id, for_update=True) for agent_id in sorted(set(agent_ids))]
+    agents = lock_agents(agent_ids)
     for agent in agents:
         _press(agent, reason)
     commit()
@@ -47,7 +47,7 @@ def halt_agents(agent_ids: list[str], reason: str | None = None) -> list[Agent]:
 
 def resume_agents(agent_ids: list[str]) -> list[Agent]:
     """Let these agents go on, all or none. Raises NotFound."""
-    agents = [get_agent(agent_id, for_update=True) for agent_id in sorted(set(agent_ids))]
+    agents = lock_agents(agent_ids)
     for agent in agents:
         _release(agent)
     commit()

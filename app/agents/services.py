@@ -187,15 +187,14 @@ def _known_owner(owner_id: int | None) -> int | None:
 def lock_defaults(data: dict[str, Any], *agent_ids: str) -> None:
     """One at a time may move a default: taken before any row, so that two never cross.
 
-    The rows that may change come next, by slug, as every write of several agents takes them.
+    The rows that may change come next, by id, as every write of several agents takes them.
     """
     if not data.keys() & {"is_default", "is_active", "owner_id"}:
         return
     lock("default agents")
-    defaults = db.session.scalars(sa.select(Agent.agent_id).where(Agent.is_default)).all()
-    for slug in sorted({*defaults, *agent_ids}):
-        one = sa.select(Agent.id).where(Agent.agent_id == slug)
-        db.session.execute(one.with_for_update())
+    concerned = sa.or_(Agent.is_default, Agent.agent_id.in_(agent_ids))
+    rows = sa.select(Agent.id).where(concerned).order_by(Agent.id)
+    db.session.execute(rows.with_for_update())
 
 
 def _move(agent: Agent, data: dict[str, Any]) -> None:

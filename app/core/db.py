@@ -233,16 +233,18 @@ def find_row(model: type[Model], row_id: int, *, for_update: bool = False) -> Mo
     )
 
 
-def referrers(row: Base, at_most: int | None = None) -> list[Base]:
+def referrers(row: Base, at_most: int | None = None, *, for_update: bool = False) -> list[Base]:
     """The rows that point at this one, over every mapped foreign key: who depends on it?
 
-    ``at_most`` bounds how many of each kind are loaded.
+    ``at_most`` bounds how many of each kind are loaded; ``for_update`` locks them, by id.
     """
     found: list[Base] = []
     for mapper in Base.registry.mappers:
         for column in mapper.local_table.columns:
             if column.references(row.__table__.c.id):
                 query = sa.select(mapper.class_).where(column == row.id)  # type: ignore[attr-defined]
+                if for_update:
+                    query = query.order_by(*mapper.primary_key).with_for_update(of=mapper.class_)
                 found.extend(db.session.scalars(query.limit(at_most)))
     return found
 
