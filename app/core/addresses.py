@@ -18,10 +18,10 @@ METADATA = frozenset({ipaddress.ip_address("168.63.129.16")})
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-def check_url_syntax(url: str) -> str | None:
-    """What is wrong with the URL of an endpoint, or None. Looks nothing up.
+def check_url_syntax(url: str, *, query: bool = False) -> str | None:
+    """What is wrong with the URL of an endpoint, or None; ``query``: whether it may have one.
 
-    Whether its address is allowed is asked when it is used: a name may move at any time.
+    Looks nothing up: whether its address is allowed is asked when it is used, as a name may move.
     """
     if len(url) > URL_LIMIT:
         return f"It is longer than {URL_LIMIT} characters."
@@ -37,7 +37,8 @@ def check_url_syntax(url: str) -> str | None:
         ("@" in parts.netloc, "It must not contain a user name or password; keys have a field."),
         (not parts.hostname, "It has no host."),
         (port == 0 or parts.netloc.endswith(":"), "Its port must be from 1 to 65535."),
-        (parts.query or parts.fragment, "It must not contain a query or a fragment."),
+        (parts.query and not query, "It must not contain a query."),
+        (parts.fragment, "It must not contain a fragment."),
     )
     return next((complaint for wrong, complaint in complaints if wrong), None)
 

@@ -122,7 +122,7 @@ class Outbound:
     def _ask(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> Answer:
-        if problem := check_url_syntax(url.partition("?")[0]):
+        if problem := check_url_syntax(url, query=True):
             return Answer(error=f"The URL will not do. {problem}")
         exchange = _Exchange(self._policy, self._resolve, self.deadline)
         try:

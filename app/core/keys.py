@@ -77,7 +77,7 @@ def verify_canary(sealed: str) -> None:
 def status() -> KeyReport:
     """Count what is sealed by the first key, by older ones, and name what none of them opens."""
     current = outdated = 0
-    unreadable = []
+    unreadable: dict[str, None] = {}  # a row may hold two secrets, and is named once
     for model, column, row in _sealed_rows():
         sealed = getattr(row, column)
         if keyring().is_current(model.entity, sealed):
@@ -85,9 +85,9 @@ def status() -> KeyReport:
         elif _opens(model.entity, sealed):
             outdated += 1
         else:
-            unreadable.append(f"{model.entity} {row.id} ({row.root.root_name})")
+            unreadable[f"{model.entity} {row.id} ({row.root.root_name})"] = None
     db.session.rollback()
-    return KeyReport(current, outdated, unreadable)
+    return KeyReport(current, outdated, list(unreadable))
 
 
 def rotate(progress: Callable[..., Any] | None = None) -> KeyReport:

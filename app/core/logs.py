@@ -23,6 +23,7 @@ _SECRETS = re.compile(
     | ((?:api[_-]?key|password|token|secret|authorization)["']?
         \s*[:=]\s*["']?(?:(?:Bearer|Basic)\s+)?)[^\s"',}]{4,}
     | (://[^/\s:@]*:)[^/\s@]+(?=@)                              # passwords in URLs
+    | ([?&](?:key|code|sig)=)[^\s"'&]{4,}                      # and keys
     """
 )
 
@@ -65,6 +66,8 @@ def init_app(app: Flask) -> None:
         logging.root.addHandler(handler)
     handler.setFormatter(formatter)
     logging.root.setLevel(app.config["LOG_LEVEL"])
+    # Its lines for debugging hold whole paths with queries: the keys of webhooks are in there.
+    logging.getLogger("urllib3").setLevel(max(logging.INFO, logging.root.level))
     if app.config["LOG_LEVEL"] == "INFO":
         for chatty in ("celery.beat", "celery.worker.strategy", "celery.app.trace"):
             logging.getLogger(chatty).setLevel(logging.WARNING)  # three lines a sweep, every 5 s

@@ -14,6 +14,7 @@ from app.core.rest import paged
 from app.webhooks import services
 from app.webhooks.models import EventType, Webhook
 from app.webhooks.schemas import WebhookIn, WebhookPatch
+from app.webhooks.urls import shown_url
 
 SHOWN_DELIVERIES = 30
 EVENTS = {
@@ -34,11 +35,19 @@ class WebhookForm(ResourceForm):
     name = LineField("Name", required=True)
     url = LineField("URL", required=True, render_kw={"inputmode": "url", "spellcheck": "false"})
     secret = KeyField("Secret")
+    hide_path = BooleanField("Hide the path as well")
     events = ChecksField("Events", choices=choices(EVENTS.items()))
     is_active = BooleanField("Active", default=True)
 
+    def process(self, *args: Any, **kwargs: Any) -> None:
+        """Take aside the URL that was entered: no page repeats it, not even to complain."""
+        super().process(*args, **kwargs)
+        self.whole_url = self.url.data
+        self.url.data = self.url.data and shown_url(self.url.data, self.hide_path.data)
+
     def payload(self) -> dict[str, Any]:
-        fields = {name: self[name].data for name in ("name", "url", "events", "is_active")}
+        plain = ("name", "hide_path", "events", "is_active")
+        fields = {"url": self.whole_url} | {name: self[name].data for name in plain}
         return fields | ({"secret": self.secret.data} if self.secret.data else {})
 
 

@@ -7,6 +7,7 @@ is to be tried again, and what a worker that died had begun.
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,6 +36,7 @@ KEEP_FOR = timedelta(days=30)
 
 BEGUN = "It is under way, or its worker died in it."
 UNREADABLE = "The secret cannot be read any more: set another one."
+URL_UNREADABLE = "The URL cannot be read, or was not entered here: enter the whole of it."
 
 log = logging.getLogger(__name__)
 
@@ -46,11 +48,11 @@ class Claim:
     delivery_id: int
     attempt: int
     """1 for the first."""
-    url: str
+    url: Secret | None
+    """None where it has to be entered again, like the secret."""
     message_id: str
     body: bytes
     secret: Secret | None
-    """None where it cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -170,11 +172,14 @@ def _send(claim: Claim) -> Attempt:
 
 
 def _post(claim: Claim, timestamp: int) -> Answer:
+    if claim.url is None:
+        return Answer(error=URL_UNREADABLE)
     if claim.secret is None:
         return Answer(error=UNREADABLE)
     secret = claim.secret.get_secret_value()
     signed = sign_headers(secret, claim.message_id, timestamp, claim.body)
-    return outbound().post(claim.url, claim.body, {"Content-Type": "application/json", **signed})
+    headers = {"Content-Type": "application/json", **signed}
+    return outbound().post(claim.url.get_secret_value(), claim.body, headers)
 
 
 def _error_of(answer: Answer) -> str | None:
@@ -189,10 +194,10 @@ def _begin(delivery: WebhookDelivery, webhook: Webhook, now: datetime) -> Claim:
     return Claim(
         delivery.id,
         len(delivery.attempts),
-        webhook.url,
+        _opened(webhook.open_url),
         delivery.message_id,
         delivery.body,
-        _open_secret(webhook),
+        _opened(webhook.open_secret),
     )
 
 
@@ -214,9 +219,9 @@ def _finish(delivery: WebhookDelivery, status: DeliveryStatus) -> None:
     delivery.next_attempt_at = delivery.lease_until = None
 
 
-def _open_secret(webhook: Webhook) -> Secret | None:
+def _opened(open_it: Callable[[], Secret]) -> Secret | None:
     try:
-        return webhook.open_secret()
+        return open_it()
     except KeyUnreadable:
         return None
 

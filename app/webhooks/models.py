@@ -10,8 +10,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.changes.tracker import TrackedRoot, secret, tracked
 from app.core import crypto
-from app.core.crypto import Secret
+from app.core.crypto import KeyUnreadable, Secret, origin_of
 from app.core.db import IDS_ONCE, Base, Json, text_enum
+from app.webhooks.urls import is_shown_form, shown_url
 
 NOWHERE = ""
 """The origin that a secret is sealed for: it is sent to none, only signatures leave the house."""
@@ -52,6 +53,12 @@ class Webhook(TrackedRoot, Base):
 
     name: Mapped[str] = tracked(sa.String(128), unique=True)
     url: Mapped[str] = tracked(sa.String(2048))
+    """As it is shown: of what is secret in it there is only the seal below."""
+    hide_path: Mapped[bool] = tracked(default=False, server_default=sa.false())
+    """Whether the path is not shown either; a query never is."""
+    url_sealed: Mapped[str | None] = mapped_column(sa.Text, default=None)
+    """The whole URL, where ``url`` is not."""
+    url_id: Mapped[str | None] = secret(sa.String(32), shown_as="url_secret", default=None)
     events: Mapped[list[str]] = tracked(Json, default=list)
     """The types that it is told; none = all, those still to come included."""
     is_active: Mapped[bool] = tracked(default=True)
@@ -65,6 +72,31 @@ class Webhook(TrackedRoot, Base):
     def wants(self, event: EventType) -> bool:
         """Whether it is told of such events."""
         return not self.events or event.value in self.events
+
+    @property
+    def needs_url(self) -> bool:
+        """Whether its URL has to be entered: it came from something that holds no secret."""
+        return self.url_sealed is None and is_shown_form(self.url)
+
+    def set_url(self, url: str) -> None:
+        """Send to another URL from now on, retries included."""
+        self.url = shown_url(url, self.hide_path)
+        self.url_id = self.url_sealed = None
+        if self.url != url:
+            self.url_id = crypto.new_key_id()
+            self.url_sealed = crypto.seal_key(
+                Secret(url), entity=self.entity, key_id=self.url_id, origin=origin_of(url)
+            )
+
+    def open_url(self) -> Secret:
+        """The whole URL, to send to. Raises KeyUnreadable, also where it was never entered."""
+        if self.needs_url:
+            raise KeyUnreadable("it was not entered here")
+        if self.url_sealed is None or self.url_id is None:
+            return Secret(self.url)
+        return crypto.open_key(
+            self.url_sealed, entity=self.entity, key_id=self.url_id, origin=origin_of(self.url)
+        )
 
     def set_secret(self, value: Secret) -> None:
         """Sign with another secret from now on, retries included."""

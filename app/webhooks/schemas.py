@@ -5,12 +5,29 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.core.rest import Flag, HttpUrl, PageArgs, Schema, Text
+from app.core.addresses import check_url_syntax
+from app.core.rest import Flag, PageArgs, Schema, Text
 from app.webhooks.models import DeliveryStatus, EventType, Webhook
 from app.webhooks.signing import MAX_BYTES, check_secret
+from app.webhooks.urls import HIDDEN
 
 EVENTS = [event.value for event in EventType]
 STATUSES = [status.value for status in DeliveryStatus]
+URL_LENGTH = 2040  # what is shown in a secret's place may be longer than that: 2048 are stored
+URL_HELP = f"Its query is never shown. As it was shown, with {HIDDEN}, it changes nothing."
+
+
+class ReceiverUrl(Text):
+    """An http or https URL, a query with a key in it included."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=URL_LENGTH, metadata={"description": URL_HELP}, **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        url = str(super()._deserialize(value, *args, **kwargs)).strip()
+        if reason := check_url_syntax(url, query=True):
+            raise ma.ValidationError(reason)
+        return url
 
 
 class SecretText(Text):
@@ -30,7 +47,8 @@ class WebhookPatch(Schema):
     """What changes a webhook: only the sent fields."""
 
     name = Text(min_length=1, max_length=128)
-    url = HttpUrl()
+    url = ReceiverUrl()
+    hide_path = Flag(metadata={"description": "Show no more of the URL than its host."})
     secret = SecretText()
     events = fields.List(
         fields.String(validate=validate.OneOf(EVENTS)),
@@ -45,7 +63,7 @@ class WebhookIn(WebhookPatch):
     """What creates a webhook; without a secret one is made."""
 
     name = Text(min_length=1, max_length=128, required=True)
-    url = HttpUrl(required=True)
+    url = ReceiverUrl(required=True)
 
 
 class WebhookOut(Schema):
@@ -53,7 +71,8 @@ class WebhookOut(Schema):
 
     id = fields.Integer()
     name = fields.String()
-    url = fields.String()
+    url = fields.String(metadata={"description": f"What is secret in it is shown as {HIDDEN}"})
+    hide_path = fields.Boolean()
     events = fields.List(fields.String())
     is_active = fields.Boolean()
     version = fields.Integer()

@@ -10,17 +10,19 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from app.core.clock import utcnow
-from app.core.crypto import Secret
+from app.core.crypto import KeyUnreadable, Secret
 from app.core.db import commit, db, find_row, flush
-from app.core.errors import BadRequest, NotFound
+from app.core.errors import BadRequest, Invalid, NotFound
 from app.core.jobs import nudge_after_commit
 from app.core.versions import check_version
 from app.webhooks.models import DeliveryStatus, EventType, Webhook, WebhookDelivery
 from app.webhooks.signing import new_secret
+from app.webhooks.urls import ENTER_WHOLE, is_shown_form
 
 DELIVER_JOB = "webhooks.deliver"
 UNSEEN = "It has a new secret that nobody has seen: set the receiver's own."
 """Said where a webhook was made from something that holds no secret."""
+URL_MISSING = "Its URL has to be entered: what is secret in it is not stored here."
 TEST_MESSAGE = "This is a test: whoever reads it is told what happens here."
 
 log = logging.getLogger(__name__)
@@ -67,8 +69,9 @@ def list_query(args: dict[str, Any]) -> sa.Select[Any]:
 def create_webhook(data: dict[str, Any]) -> tuple[Webhook, str | None]:
     """Store a webhook. Returns it, and its secret where it was made here: it is shown this once.
 
-    Raises Conflict where the name is taken.
+    Raises Conflict where the name is taken, Invalid where the URL is not whole.
     """
+    _check_whole(data["url"])
     created = add_webhook(data)
     commit()
     return created
@@ -79,10 +82,11 @@ def add_webhook(data: dict[str, Any]) -> tuple[Webhook, str | None]:
     made = None if "secret" in data else new_secret()
     webhook = Webhook(
         name=data["name"],
-        url=data["url"],
+        hide_path=data.get("hide_path", False),
         events=_in_order(data.get("events")),
         is_active=data.get("is_active", True),
     )
+    webhook.set_url(data["url"])
     webhook.set_secret(Secret(made or data["secret"]))
     db.session.add(webhook)
     flush()
@@ -95,6 +99,8 @@ def update_webhook(
     """Change the sent fields. Raises NotFound, Stale, Conflict."""
     webhook = get_webhook(webhook_id, for_update=True)
     check_version(webhook.version, expected_version)
+    if data.get("url", webhook.url) != webhook.url:
+        _check_whole(data["url"])
     change_webhook(webhook, data)
     commit()
     return webhook
@@ -102,12 +108,13 @@ def update_webhook(
 
 def change_webhook(webhook: Webhook, data: dict[str, Any]) -> None:
     """The same within a larger transaction: flushed, not committed."""
-    sent: dict[str, Any] = {n: data[n] for n in ("name", "url", "is_active") if n in data}
+    sent: dict[str, Any] = {n: data[n] for n in ("name", "is_active") if n in data}
     if "events" in data:
         sent["events"] = _in_order(data["events"])
     for name, value in sent.items():
         if getattr(webhook, name) != value:
             setattr(webhook, name, value)
+    _change_url(webhook, data.get("url", webhook.url), data)
     if "secret" in data:
         webhook.set_secret(Secret(data["secret"]))
     flush()
@@ -166,6 +173,9 @@ def list_failing() -> list[tuple[Webhook, str]]:
     latest = find_latest([webhook.id for webhook in active])
     found = []
     for webhook in active:
+        if webhook.needs_url:
+            found.append((webhook, URL_MISSING))
+            continue
         delivery = latest.get(webhook.id)
         if delivery is None or not delivery.attempts or delivery.lease_until is not None:
             continue  # nothing was tried yet, or it is under way
@@ -207,6 +217,32 @@ def _add_delivery(webhook: Webhook, event: EventType, data: dict[str, Any]) -> W
     db.session.add(delivery)
     nudge_after_commit(db.session(), DELIVER_JOB, webhook.id)
     return delivery
+
+
+def _change_url(webhook: Webhook, url: str, data: dict[str, Any]) -> None:
+    """Take on what was sent of URL and ``hide_path``. A URL as it was shown is none sent."""
+    hides = data.get("hide_path", webhook.hide_path)
+    if (url, hides) == (webhook.url, webhook.hide_path):
+        return
+    if url == webhook.url:
+        url = _open_url(webhook, hides)
+    webhook.hide_path = hides
+    webhook.set_url(url)
+
+
+def _open_url(webhook: Webhook, hides: bool) -> str:
+    """The URL that is stored, to be hidden further: nobody makes it show itself."""
+    try:
+        if not hides and webhook.url_sealed:
+            raise KeyUnreadable("it would be shown")
+        return webhook.open_url().get_secret_value()
+    except KeyUnreadable:
+        raise Invalid.field("url", ENTER_WHOLE) from None
+
+
+def _check_whole(url: str) -> None:
+    if is_shown_form(url):
+        raise Invalid.field("url", ENTER_WHOLE)
 
 
 def _in_order(events: Iterable[str] | None) -> list[str]:

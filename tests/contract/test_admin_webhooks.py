@@ -57,11 +57,35 @@ def test_made_changed_and_tested(app: Flask, console: Console) -> None:
 
 
 def test_what_is_wrong_stands_beside_its_field(console: Console) -> None:
-    page = console.save(NEW, name="pager", url="https://hooks.example.com/?key=1").text
-    assert "must not contain a query" in page
+    page = console.save(NEW, name="pager", url="https://hooks.example.com/#part").text
+    assert "must not contain a fragment" in page
     page = console.save(NEW, name="pager", url="https://hooks.example.com", secret="sesame").text
     assert "from 16 to 256 bytes" in page
     assert "sesame" not in page
+
+
+def test_a_key_in_the_url_is_on_no_page_not_even_beside_an_error(
+    app: Flask, console: Console
+) -> None:
+    host, key = "https://hooks.example.com", "canary-0123"
+    typed = {"name": "pager", "url": f"{host}/{key}?sig={key}", "hide_path": "y"}
+    refused = console.save(NEW, **typed, secret="sesame").text
+    assert f"{host}/...?..." in refused
+    assert "Enter the whole URL" in console.save(NEW, **typed | {"url": f"{host}/...?..."}).text
+    edit = "/admin/webhook/edit/?id=1"
+    pages = [
+        refused,
+        console.save(NEW, **typed).text,
+        console.save(edit, name="chat").text,  # its URL as it was shown
+        console.save(edit, name="late", url=typed["url"], version="1").text,
+        *(console.get(path).text for path in (SHOWN, edit, "/admin/webhook/", "/admin/history/")),
+    ]
+    assert "Somebody else" in pages[3]
+    assert not [page for page in pages if key in page]
+    with app.app_context():
+        webhook = db.session.get_one(Webhook, 1)
+        assert webhook.name == "chat"
+        assert webhook.open_url().get_secret_value() == typed["url"]
 
 
 def test_the_overview_names_a_webhook_that_is_not_taken(app: Flask, console: Console) -> None:

@@ -24,6 +24,7 @@ from app.core.http import Outbound
 from app.core.jobs import REV_CHANNEL
 from app.core.redis import connect
 from app.webhooks.delivery import deliver_due
+from app.webhooks.services import request_test
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ADMIN_TOKEN, close_app, make_app
 from tests.support.checks import run_check
 from tests.support.console import Console
@@ -34,6 +35,7 @@ from tests.support.servers import SECRETS, RedisServer
 PROVIDER_KEY = "sk-canary-provider-0123456789"
 STEP_KEY = "sk-canary-step-0123456789"
 WEBHOOK_SECRET = "canary-webhook-0123456789"
+URL_KEY = "canary-url-0123456789"
 ENVIRONMENT_KEY = "canary-environment-0123456789"  # of no shape that a log filter would know
 ONE_ROW = re.compile(r"/(details|edit)/$")
 THE_END = "canary:the-end"
@@ -92,6 +94,7 @@ def canaries(world: World) -> list[str]:
         STEP_KEY,
         ENVIRONMENT_KEY,
         WEBHOOK_SECRET,
+        URL_KEY,
         world.made_secret.removeprefix("whsec_"),
         world.token,
         world.user_password,
@@ -169,11 +172,14 @@ def webhooks(world: World) -> Iterator[str]:
     with LoopbackProvider() as receiver:
         receiver.answer_json({"you": "sent it"})
         world.app.extensions["outbound"] = Outbound([receiver.address], deadline=60)
-        moved = {"url": f"http://{receiver.address}/hook"}
+        moved = {"url": f"http://{receiver.address}/hook?sig={URL_KEY}"}
         http.patch("/api/webhooks/1", json=moved, headers=BEARER)
         http.post("/api/agents/on-step/halt", json={"reason": "a test"}, headers=BEARER)
         with world.app.app_context():
             assert deliver_due(1) == 3, "two providers that are down, and the halt"
+            receiver.redirect_to(f"/moved?sig={URL_KEY}")
+            request_test(1)
+            assert deliver_due(1) == 1
         yield str([(it.headers, it.body) for it in receiver.requests])
     for path in ("/api/webhooks", "/api/webhooks/1", "/api/webhooks/1/deliveries"):
         yield world.get(path, ADMIN_TOKEN)
@@ -245,7 +251,8 @@ def enter_secrets(world: World) -> None:
     token = {"name": "reader", "scopes": ["config:read"]}
     world.token = http.post("/api/tokens", json=token, headers=BEARER).json["token"]
     for secret in ({"secret": WEBHOOK_SECRET}, {}):
-        webhook = {"name": f"hook {len(secret)}", "url": "https://hooks.example.com", **secret}
+        url = f"https://hooks.example.com/a?key={URL_KEY}"
+        webhook = {"name": f"hook {len(secret)}", "url": url, **secret}
         answer = http.post("/api/webhooks", json=webhook, headers=BEARER)
         assert answer.status_code == 201
     world.made_secret = answer.json["secret"]
@@ -266,6 +273,7 @@ def provoke_errors(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         ("/api/providers", provider | {"type": "nobody"}),
         ("/api/webhooks", webhook | {"secret": WEBHOOK_SECRET, "url": "nonsense"}),
         ("/api/webhooks", webhook | {"secret": f"whsec_{WEBHOOK_SECRET}"}),
+        ("/api/webhooks", webhook | {"url": f"https://hooks.example.com?key={URL_KEY}#part"}),
         ("/api/agents", agent | {"llm_temperature": 9}),
         ("/api/agents", agent | {"llm_endpoint": "nonsense"}),
         ("/api/agents", agent | {"api_key": STEP_KEY}),

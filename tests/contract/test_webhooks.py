@@ -10,9 +10,10 @@ from flask import Flask
 
 from app.changes.models import Change
 from app.core import keys
-from app.core.crypto import Keyring
+from app.core.crypto import Keyring, KeyUnreadable
 from app.core.db import commit, db, reading
 from app.webhooks import services
+from app.webhooks.delivery import URL_UNREADABLE, deliver_due
 from app.webhooks.models import Webhook, WebhookDelivery
 from app.webhooks.signing import check_secret
 from tests.conftest import Api
@@ -20,6 +21,19 @@ from tests.contract.conftest import MakeToken, on_sqlite
 
 URL = "https://hooks.example.com/switchyard"
 SECRET = "whsec_Y2FuYXJ5LXNlY3JldC0wMTIzNDU2Nzg5"
+
+
+HOST = "https://chat.example.com"
+SHOWN = f"{HOST}/v1/spaces?..."
+KEYED = f"{HOST}/v1/spaces?key=canary-0123&token=4%3D"
+
+
+def whole_url(app: Flask) -> str:
+    """Where the first webhook's messages go."""
+    with app.app_context(), reading():
+        webhook = db.session.scalars(sa.select(Webhook).order_by(Webhook.id)).first()
+        assert webhook is not None
+        return webhook.open_url().get_secret_value()
 
 
 def make(api: Api, **fields: Any) -> Any:
@@ -86,6 +100,56 @@ def test_a_replaced_secret_is_history_that_says_no_more(app: Flask, api: Api) ->
         )
 
 
+def test_a_key_in_the_url_is_sealed_and_never_shown(app: Flask, api: Api) -> None:
+    made = make(api, url=KEYED)
+    assert made["url"] == SHOWN
+    path = f"/webhooks/{made['id']}"
+    # Sent back as it was read it changes nothing, and neither does anything else.
+    kept = api("PATCH", path, {"name": "chat", "url": SHOWN})
+    assert (kept.status_code, kept.json["url"]) == (200, SHOWN)
+    assert whole_url(app) == KEYED
+    assert api("PATCH", path, {"url": KEYED.replace("key=", "key=2")}).json["url"] == SHOWN
+    assert whole_url(app) == KEYED.replace("key=", "key=2")
+    with app.app_context(), reading():
+        changes = db.session.scalars(sa.select(Change).order_by(Change.rev.desc())).all()
+        assert [it.diff for it in changes[:2]] == [
+            {"url_secret": "changed"},
+            {"name": ["pager", "chat"]},
+        ]
+        assert "canary" not in str([it.diff for it in changes])
+    assert api("PATCH", path, {"url": URL}).json["url"] == URL
+    assert whole_url(app) == URL
+
+
+@on_sqlite
+def test_a_path_is_hidden_as_well_and_shown_only_when_it_is_entered(app: Flask, api: Api) -> None:
+    path = f"/webhooks/{make(api, url=KEYED)['id']}"
+    hidden = api("PATCH", path, {"hide_path": True})
+    assert (hidden.json["url"], hidden.json["hide_path"]) == (f"{HOST}/...?...", True)
+    assert whole_url(app) == KEYED
+    refused = api("PATCH", path, {"hide_path": False, "url": hidden.json["url"]})
+    assert refused.status_code == 422
+    assert "whole URL" in refused.json["errors"]["json"]["url"][0]
+    assert api("PATCH", path, {"url": f"{HOST}/other"}).json["url"] == f"{HOST}/..."
+    assert whole_url(app) == f"{HOST}/other"
+    shown = api("PATCH", path, {"url": f"{HOST}/other", "hide_path": False}).json
+    assert (shown["url"], shown["hide_path"]) == (f"{HOST}/other", False)
+
+
+@on_sqlite
+def test_the_seal_of_a_url_is_for_its_host_and_its_row(app: Flask, api: Api) -> None:
+    make(api, url=KEYED)
+    make(api, name="other", url=KEYED)
+    with app.app_context():
+        one, other = db.session.scalars(sa.select(Webhook).order_by(Webhook.id))
+        other.url_sealed = one.url_sealed
+        one.url = one.url.replace("chat", "evil")
+        for webhook in (one, other):
+            with pytest.raises(KeyUnreadable):
+                webhook.open_url()
+        db.session.rollback()
+
+
 def test_two_do_not_have_one_name(api: Api) -> None:
     make(api)
     clash = api("POST", "/webhooks", {"name": "pager", "url": URL})
@@ -110,7 +174,13 @@ BAD: tuple[tuple[str, Any], ...] = (
     ("name", None),
     ("url", "ftp://hooks.example.com"),
     ("url", "https://user:pass@hooks.example.com"),
-    ("url", "https://hooks.example.com/?token=abc"),
+    ("url", "https://hooks.example.com/?token=abc#d"),
+    ("url", "https://hooks.example.com/?token=a bc"),
+    ("url", "https://hooks.example.com/..."),  # how others are shown
+    ("url", "https://hooks.example.com/hook?..."),
+    ("url", "https://hooks.example.com/?" + "x" * 2040),
+    ("url", None),
+    ("hide_path", "yes"),
     ("url", "hooks.example.com"),
     ("url", 7),
     ("secret", "short"),
@@ -142,6 +212,7 @@ def test_bad_input_names_the_field_and_changes_nothing(api: Api, rev: Callable[[
                 assert field in answer.json["errors"]["json"], (field, value)
             if field == "secret" and value:
                 assert value not in answer.text
+            assert "token=a" not in answer.text
     assert rev() == before
 
 
@@ -219,15 +290,16 @@ def test_an_announcement_is_part_of_the_turn_it_tells_of(app: Flask, api: Api) -
 
 
 def test_its_secret_rotates_with_the_api_keys(app: Flask, api: Api) -> None:
-    make(api)
+    make(api, url=KEYED)
     old, new = app.config["ENCRYPTION_KEYS"][0], Fernet.generate_key().decode()
     with app.app_context():
         app.extensions["keyring"] = Keyring([new, old])
-        assert keys.status().outdated == 1
-        assert keys.rotate().current == 1
+        assert keys.status().outdated == 2
+        assert keys.rotate().current == 2
         app.extensions["keyring"] = Keyring([new])
         webhook = db.session.scalars(sa.select(Webhook)).one()
         assert webhook.open_secret().get_secret_value() == SECRET
+        assert webhook.open_url().get_secret_value() == KEYED
         app.extensions["keyring"] = Keyring([Fernet.generate_key().decode()])
         assert keys.status().unreadable == ["webhook 1 (pager)"]
 
@@ -255,11 +327,60 @@ def test_it_is_restored_with_todays_secret_or_a_new_one(
     assert api("GET", f"/webhooks/{restored['entity_id']}").json["name"] == "pager"
 
 
+@on_sqlite
+def test_a_restore_keeps_todays_url_where_the_one_of_then_held_a_key(
+    app: Flask, api: Api, rev: Callable[[], int]
+) -> None:
+    webhook = make(api, url=f"{HOST}/then?key=canary", events=["provider.down"])
+    path, good = f"/webhooks/{webhook['id']}", rev()
+    api("PATCH", path, {"url": KEYED, "events": []})
+    wish = {"entity": "webhook", "entity_id": webhook["id"]}
+    restored = api("POST", f"/changes/{good}/restore", wish).json
+    assert "today's URL" in restored["warnings"][0]
+    now = api("GET", path).json
+    assert (now["url"], now["events"]) == (SHOWN, ["provider.down"])
+    assert whole_url(app) == KEYED
+    api("DELETE", path)
+    restored = api("POST", f"/changes/{good}/restore", wish).json
+    assert restored["warnings"] == [services.UNSEEN, services.URL_MISSING]
+
+
+def test_a_document_brings_no_key_and_says_which_url_to_enter(app: Flask, api: Api) -> None:
+    make(api, url=KEYED)
+    document = api("GET", "/config/export", headers={"Accept": "application/json"}).json
+    (item,) = document["webhooks"]
+    assert item["url"] == SHOWN
+    item["events"] = ["budget.warn"]
+    document["webhooks"].append({"name": "bridge", "url": f"{HOST}/...", "hide_path": True})
+    report = api("POST", "/config/import", document).json
+    assert report["warnings"] == [
+        f"webhooks bridge: {text}" for text in (services.UNSEEN, services.URL_MISSING)
+    ]
+    assert whole_url(app) == KEYED
+    (bridge,) = api("GET", "/webhooks?search=bridge").json["webhooks"]
+    with app.app_context():
+        services.request_test(bridge["id"])
+        assert deliver_due(bridge["id"]) == 1
+    (told,) = api("GET", f"/webhooks/{bridge['id']}/deliveries").json["deliveries"]
+    assert told["attempts"][0]["error"] == URL_UNREADABLE
+
+    item["url"] = KEYED
+    refused = api("POST", "/config/import", document)
+    assert SHOWN in refused.json["errors"]["json"]["webhooks[0].url"][0]
+    assert "canary" not in refused.text
+
+
 def test_a_document_changes_it_and_holds_no_secret(api: Api) -> None:
     make(api)
     document = api("GET", "/config/export", headers={"Accept": "application/json"}).json
     (item,) = document["webhooks"]
-    assert item == {"name": "pager", "url": URL, "events": [], "is_active": True}
+    assert item == {
+        "name": "pager",
+        "url": URL,
+        "hide_path": False,
+        "events": [],
+        "is_active": True,
+    }
     item["events"] = ["budget.warn"]
     document["webhooks"].append({"name": "chat", "url": URL})
     report = api("POST", "/config/import", document)

@@ -14,6 +14,7 @@ from flask import Flask
 
 from app.agents import services as agents
 from app.core.db import Base, db
+from app.webhooks import services as webhooks
 from tests.conftest import close_app, make_app
 from tests.support.processes import PYTHON, ROOT
 from tests.support.servers import PostgresServer, server_env
@@ -78,6 +79,22 @@ def test_up_down_and_up_again(empty_app: Flask) -> None:
     flask_migrate.upgrade()
     assert _tables() == set(Base.metadata.tables) | {"alembic_version"}
     assert _state() == 0
+
+
+def test_a_webhook_that_loses_its_seal_is_switched_off(app: Flask) -> None:
+    with app.app_context():
+        for name, url in (("keyed", "https://a.example/b?key=c"), ("plain", "https://a.example/b")):
+            webhooks.create_webhook({"name": name, "url": url})
+        flask_migrate.downgrade(revision="0011")
+        query = sa.text("SELECT name, url, is_active FROM webhooks ORDER BY id")
+        with db.engine.connect() as connection:
+            kept = [tuple(row) for row in connection.execute(query)]
+        assert [(name, url, bool(on)) for name, url, on in kept] == [
+            ("keyed", "https://a.example/b?...", False),
+            ("plain", "https://a.example/b", True),
+        ]
+        flask_migrate.upgrade()
+        assert [it.needs_url for it in db.session.scalars(webhooks.list_query({}))] == [True, False]
 
 
 def test_the_models_and_the_migrations_agree(empty_app: Flask) -> None:

@@ -54,7 +54,7 @@ def webhook_id(receiver: LoopbackProvider) -> int:
 
 
 def make(receiver: LoopbackProvider, name: str = "pager", **data: Any) -> int:
-    body = {"name": name, "url": f"http://{receiver.address}/hook", "secret": SECRET}
+    body = {"name": name, "url": f"http://{receiver.address}/hook?key=1%2F2", "secret": SECRET}
     webhook_id = services.create_webhook(body | data)[0].id
     db.session.rollback()
     return webhook_id
@@ -108,7 +108,7 @@ def test_an_event_arrives_signed(
 
     (seen,) = receiver.requests
     (row,) = stored()
-    assert (seen.method, seen.path) == ("POST", "/hook")
+    assert (seen.method, seen.path) == ("POST", "/hook?key=1%2F2")
     assert seen.headers["content-type"] == "application/json"
     assert seen.headers["webhook-id"] == row.message_id
     assert json.loads(seen.body) == {

@@ -8,12 +8,15 @@ from app.core.versions import check_version
 from app.transfer.restorers.base import Wish, past_of
 from app.webhooks import services
 from app.webhooks.models import Webhook
+from app.webhooks.urls import is_shown_form
 
-FIELDS = ("name", "url", "events", "is_active")
+FIELDS = ("name", "url", "hide_path", "events", "is_active")
+KEPT = "The webhook keeps today's {}: earlier ones are not stored."
 
 
 def restore_webhook(wish: Wish) -> tuple[Any, list[str]]:
-    """The webhook as it was, under a new id where it was deleted. Its secret does not come back.
+    """The webhook as it was, under a new id where it was deleted. What is secret of it does not
+    come back.
 
     Raises Forbidden for whoever may not keep webhooks.
     """
@@ -23,8 +26,14 @@ def restore_webhook(wish: Wish) -> tuple[Any, list[str]]:
     past = past_of(wish, row)
     data = {name: past.image[name] for name in FIELDS if past.image.get(name) is not None}
     if row is None or past.ended:
-        return services.add_webhook(data)[0], [services.UNSEEN]
+        row, _secret = services.add_webhook(data)
+        return row, [services.UNSEEN, *([services.URL_MISSING] if row.needs_url else [])]
     check_version(row.version, wish.expected_version)
+    kept = [KEPT.format("secret")] if "secret" in past.secrets else []
+    if is_shown_form(past.image["url"]):
+        # The one of then would lead nowhere, and whoever relies on being told would not notice.
+        was = data.pop("url"), data.pop("hide_path", None)
+        changed = was != (row.url, row.hide_path) or "url_secret" in past.secrets
+        kept += [KEPT.format("URL")] if changed else []
     services.change_webhook(row, data)
-    kept = "The webhook keeps today's secret: earlier ones are not stored."
-    return row, [kept] if "secret" in past.secrets else []
+    return row, kept

@@ -24,6 +24,8 @@ from app.core.crypto import MASK
         "x-api-key: CANARY0123",
         "postgresql://user:CANARY0123@host/db",
         "redis://:CANARY0123@host",
+        "POST /v1/spaces?key=CANARY0123 HTTP/1.1",
+        "https://host/path?v=1&sig=CANARY0123",
     ],
 )
 def test_a_secret_is_masked(text: str) -> None:
