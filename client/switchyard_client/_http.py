@@ -4,11 +4,9 @@ Closing a session does not wake a thread that waits for an answer, and a forked 
 of the parent's connections without a byte on them. Both need the sockets themselves.
 """
 
-import contextlib
 import http.client
 import io
 import math
-import os
 import socket
 import time
 import weakref
@@ -19,9 +17,11 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
-from urllib3.connection import HTTPConnection
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from ._errors import InvalidAnswer, Unreachable
+from ._sockets import abandon_socket, interrupt_socket, open_socket
 
 # By identity, and not a WeakSet: that cannot be listed while another thread adds to it.
 Registry = weakref.WeakValueDictionary[int, HTTPConnection]
@@ -74,6 +74,26 @@ class _PunctualResponse(http.client.HTTPResponse):
         self._source.deadline = math.inf
 
 
+class _Connecting:
+    """Mixed into urllib3's connections: they go to the first address that answers."""
+
+    def _new_conn(self: Any) -> socket.socket:
+        try:
+            return open_socket(self.host, self.port, self.timeout)
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, str(error)) from error
+        except OSError as error:
+            raise NewConnectionError(self, str(error)) from error
+
+
+class _HTTP(_Connecting, HTTPConnection): ...
+
+
+class _HTTPS(_Connecting, HTTPSConnection): ...
+
+
 class _Tracked:
     """Mixed into urllib3's pools: new connections enter the registry."""
 
@@ -88,10 +108,12 @@ class _Tracked:
         return connection
 
 
-class _TrackedHTTP(_Tracked, HTTPConnectionPool): ...
+class _TrackedHTTP(_Tracked, HTTPConnectionPool):
+    ConnectionCls = _HTTP
 
 
-class _TrackedHTTPS(_Tracked, HTTPSConnectionPool): ...
+class _TrackedHTTPS(_Tracked, HTTPSConnectionPool):
+    ConnectionCls = _HTTPS
 
 
 class TrackedAdapter(HTTPAdapter):
@@ -134,18 +156,6 @@ class TrackedAdapter(HTTPAdapter):
         # Looked at once: the thread that uses a connection may close it at any moment.
         found = [connection.sock for connection in connections if connection is not None]
         return [sock for sock in found if sock is not None]
-
-
-def interrupt_socket(sock: socket.socket) -> None:
-    """Wake whoever waits for a socket in another thread, as if the peer had gone."""
-    with contextlib.suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)
-
-
-def abandon_socket(sock: socket.socket) -> None:
-    """Close this process' descriptor of a socket without sending anything on it."""
-    with contextlib.suppress(OSError):
-        os.close(sock.detach())
 
 
 def read_body(response: requests.Response, deadline: float) -> bytes:

@@ -36,9 +36,9 @@ from ._events import (
     SyncFailed,
     Ticked,
 )
-from ._http import abandon_socket
 from ._models import Status
 from ._protocol import Protocol
+from ._sockets import abandon_socket
 from ._stream import Stream
 from ._transport import USER_AGENT, Transport
 

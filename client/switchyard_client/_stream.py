@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import ssl
 import threading
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import websocket
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
 from websocket import ABNF
 
 from ._errors import (
@@ -22,7 +23,7 @@ from ._errors import (
     Unreachable,
 )
 from ._headers import retry_after
-from ._http import abandon_socket, interrupt_socket
+from ._sockets import abandon_socket, interrupt_socket, open_socket
 
 Verify = bool | str
 
@@ -103,37 +104,84 @@ def stream_url(base: str) -> str:
     return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/api/ws", "", ""))
 
 
-def dial(
-    connection: websocket.WebSocket, url: str, token: str | None, timeout: float
-) -> WebSocketStream:
-    """Open the stream, blocking up to about `timeout`. Raises TransportError."""
-    header = [f"Authorization: Bearer {token}"] if token else []
-    # The time-out below is for each byte of the handshake: a drip would never meet it.
-    deadline = threading.Timer(timeout, lambda: interrupt_dialing(connection))
-    deadline.daemon = True
-    try:
-        deadline.start()
-        connection.connect(  # type: ignore[no-untyped-call]
-            url,
-            header=header,
-            timeout=timeout,
-            suppress_origin=True,  # an Origin is a browser's; with one the server asks for more
-            redirect_limit=0,  # a redirect would carry the token to another host
+class Dialing:
+    """A stream in the making: `run` blocks, the rest may be called from any thread."""
+
+    def __init__(self, base: str, token: str | None, verify: Verify, timeout: float) -> None:
+        """Raises Unreachable where the bundle of `verify` cannot be read."""
+        self._base = base
+        self._header = [f"Authorization: Bearer {token}"] if token else []
+        self._timeout = timeout
+        self._context = tls_context(verify) if urlsplit(base).scheme == "https" else None
+        self._connection = websocket.WebSocket(
+            enable_multithread=False, sslopt={"context": self._context}
         )
-    except websocket.WebSocketBadStatusException as error:
-        raise handshake_error(error.status_code, error.resp_headers or {}) from None
-    except (websocket.WebSocketException, OSError, ValueError, RuntimeError) as error:
-        raise Unreachable(f"no stream: {type(error).__name__}: {error}") from None
-    finally:
-        deadline.cancel()
-    return WebSocketStream(connection)
+        self._socket: socket.socket | None = None
+        self._interrupted = False
 
+    def run(self) -> WebSocketStream:
+        """Open the stream, blocking up to about the time-out. Raises TransportError."""
+        # The time-out below is for each byte of the handshake: a drip would never meet it.
+        deadline = threading.Timer(self._timeout, self.interrupt)
+        deadline.daemon = True
+        try:
+            deadline.start()
+            self._connection.connect(  # type: ignore[no-untyped-call]
+                stream_url(self._base),
+                header=self._header,
+                timeout=self._timeout,
+                socket=self._connected(),
+                suppress_origin=True,  # an Origin is a browser's; with one the server asks for more
+                redirect_limit=0,  # a redirect would carry the token to another host
+            )
+        except websocket.WebSocketBadStatusException as error:
+            raise handshake_error(error.status_code, error.resp_headers or {}) from None
+        except (websocket.WebSocketException, OSError, ValueError, RuntimeError) as error:
+            raise Unreachable(f"no stream: {type(error).__name__}: {error}") from None
+        finally:
+            deadline.cancel()
+        return WebSocketStream(self._connection)
 
-def interrupt_dialing(connection: websocket.WebSocket) -> None:
-    """Wake whoever opens this connection in another thread."""
-    sock = connection.sock  # looked at once: the other thread may close it at any moment
-    if sock is not None:
-        interrupt_socket(sock)
+    def _connected(self) -> socket.socket | None:
+        """A connection to the server; None where a proxy is in between: websocket-client's work."""
+        if select_proxy(self._base, get_environ_proxies(self._base)):
+            return None
+        parts = urlsplit(self._base)
+        host, port = parts.hostname or "", parts.port or (443 if self._context else 80)
+        self._socket = open_socket(host, port, self._timeout)
+        try:
+            self._secure(host)
+            if self._interrupted:
+                raise TimeoutError("timed out")
+        except BaseException:
+            self._socket.close()
+            raise
+        return self._socket
+
+    def _secure(self, host: str) -> None:
+        if self._context is not None and self._socket is not None:
+            secured = self._context.wrap_socket(
+                self._socket, server_hostname=host, do_handshake_on_connect=False
+            )
+            self._socket = secured  # before the handshake, which may be interrupted too
+            secured.do_handshake()
+
+    def interrupt(self) -> None:
+        """Wake whoever is in `run`."""
+        self._interrupted = True
+        sock = self._under_way()
+        if sock is not None:
+            interrupt_socket(sock)
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the connection without a byte on it."""
+        sock = self._under_way()
+        if sock is not None:
+            abandon_socket(sock)
+
+    def _under_way(self) -> socket.socket | None:
+        # Looked at once: the other thread may close it at any moment.
+        return self._socket or self._connection.sock
 
 
 def handshake_error(status: int, headers: Any) -> TransportError:

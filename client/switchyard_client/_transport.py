@@ -12,7 +12,6 @@ from urllib.parse import quote
 
 import requests
 import urllib3
-import websocket
 
 from ._errors import (
     Forbidden,
@@ -25,10 +24,10 @@ from ._errors import (
     Unreachable,
 )
 from ._headers import retry_after
-from ._http import BearerAuth, TrackedAdapter, abandon_socket, read_body
+from ._http import BearerAuth, TrackedAdapter, read_body
 from ._messages import SyncAnswer, parse_json, parse_rejections, parse_sync
 from ._models import AgentConfig
-from ._stream import Stream, Verify, dial, interrupt_dialing, stream_url, tls_context
+from ._stream import Dialing, Stream, Verify
 from ._timings import Timings
 from ._wire import Malformed, decode_config, require_object, text
 
@@ -77,7 +76,7 @@ class HttpTransport:
         self._verify = verify
         self._adapter = TrackedAdapter()
         self._session = self._new_session()
-        self._dialing: websocket.WebSocket | None = None
+        self._dialing: Dialing | None = None
         self._interrupted = False
 
     def _new_session(self) -> requests.Session:
@@ -137,15 +136,12 @@ class HttpTransport:
             raise InvalidAnswer(f"{path}: {error}") from None
 
     def open_stream(self) -> Stream:
-        url = stream_url(self._url)
-        secure = url.startswith("wss:")
-        options = {"context": tls_context(self._verify)} if secure else {}
-        connection = websocket.WebSocket(enable_multithread=False, sslopt=options)
-        self._dialing = connection
+        dialing = Dialing(self._url, self._token, self._verify, self._timings.connect)
+        self._dialing = dialing
         try:
             if self._interrupted:
                 raise Unreachable("interrupted")
-            return dial(connection, url, self._token, self._timings.connect)
+            return dialing.run()
         finally:
             self._dialing = None
 
@@ -154,7 +150,7 @@ class HttpTransport:
         self._adapter.interrupt()
         dialing = self._dialing
         if dialing is not None:
-            interrupt_dialing(dialing)
+            dialing.interrupt()
 
     def close(self) -> None:
         self._session.close()
@@ -162,8 +158,8 @@ class HttpTransport:
     def abandon(self) -> None:
         self._interrupted = True
         self._adapter.abandon()
-        if self._dialing is not None and self._dialing.sock is not None:
-            abandon_socket(self._dialing.sock)
+        if self._dialing is not None:
+            self._dialing.abandon()
 
     def _exchange(
         self, method: str, path: str, patience: float, **content: Any

@@ -23,10 +23,10 @@ from ._async import AsyncSwitchyardClient
 from ._client import SwitchyardClient
 from ._errors import NotFound, StreamClosed, Unauthorized, Unreachable
 from ._frozen import freeze, thaw
-from ._http import abandon_socket
 from ._messages import Batch, Item, SyncAnswer
 from ._models import AgentConfig, LLMStep, Status
 from ._secret import Secret
+from ._sockets import abandon_socket
 from ._timings import Timings
 
 __all__ = ["MockTransport", "TestData"]

@@ -8,13 +8,13 @@ import time
 from dataclasses import replace
 
 import pytest
-import websocket
 from switchyard_client import SwitchyardClient
 from switchyard_client._errors import Unreachable
-from switchyard_client._stream import Stream, dial
+from switchyard_client._stream import Dialing, Stream
 from switchyard_client._transport import HttpTransport
 
 from tests.integration.client.conftest import FAST, HASTY, ClientFactory, Heard
+from tests.support.addresses import resolve, swallowing
 from tests.support.fault_server import Answer, FaultServer, agent, wait_until
 
 
@@ -317,7 +317,7 @@ def test_a_dripping_answer_has_a_deadline(make_client: ClientFactory, begun: byt
 
 def test_a_dripping_handshake_has_a_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        url = f"ws://127.0.0.1:{listening.getsockname()[1]}/api/ws"
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         gave_up = threading.Event()
 
         def drip() -> None:
@@ -331,7 +331,7 @@ def test_a_dripping_handshake_has_a_deadline() -> None:
         dripping.start()
         try:
             with pytest.raises(Unreachable):
-                dial(websocket.WebSocket(), url, None, timeout=0.3)
+                Dialing(url, None, True, timeout=0.3).run()
         finally:
             gave_up.set()
             dripping.join()
@@ -353,6 +353,17 @@ def test_values_are_there_before_a_stream_that_hangs(
         client = make_client(transport=lambda: Elsewhere(server.url, "token-1", timings=FAST))
         assert client.wait_ready(30)  # the stream is given sixty seconds
         assert client.get_agent_config("trader").source == "agent"
+
+
+def test_an_address_that_swallows_everything_delays_neither_reads_nor_the_stream(
+    server: FaultServer, make_client: ClientFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.put(agent("trader"))
+    with swallowing(server.port) as black_hole:
+        resolve(monkeypatch, black_hole, "127.0.0.1")
+        client = make_client(url=f"http://switchyard.invalid:{server.port}")
+        assert client.wait_ready(30)  # a connection is given sixty seconds
+        wait_until(lambda: client.status == "LIVE", 30)
 
 
 def test_a_proxy_of_the_environment_is_used(

@@ -1,0 +1,48 @@
+"""Which address of a name is connected to, over real loopback sockets."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from switchyard_client._sockets import open_socket
+
+from tests.support.addresses import resolve, swallowing
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_addresses_that_swallow_or_refuse_do_not_hold_up_the_others(
+    monkeypatch: pytest.MonkeyPatch, port: int
+) -> None:
+    with swallowing(port) as black_hole:
+        resolve(monkeypatch, black_hole, "127.0.0.3", "127.0.0.1")
+        with open_socket("switchyard.invalid", port, timeout=600) as sock:
+            assert sock.getpeername() == ("127.0.0.1", port)
+            assert sock.gettimeout() == 600
+
+
+def test_nobody_answering_is_a_timeout(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    with swallowing(port) as black_hole:
+        resolve(monkeypatch, black_hole)
+        with pytest.raises(TimeoutError):
+            open_socket("switchyard.invalid", port, timeout=0.05)
+
+
+def test_everybody_refusing_is_told_at_once(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    resolve(monkeypatch, "127.0.0.2", "127.0.0.3")
+    with pytest.raises(ConnectionRefusedError):
+        open_socket("switchyard.invalid", port, timeout=600)
+
+
+def test_a_literal_may_have_its_brackets(port: int) -> None:
+    open_socket("[127.0.0.1]", port, timeout=60).close()
+
+
+@pytest.mark.parametrize("host", ["a" * 70, "a..b"])
+def test_a_host_that_is_no_name_is_as_one_that_nobody_knows(host: str) -> None:
+    with pytest.raises(socket.gaierror):
+        open_socket(host, 80, timeout=600)
