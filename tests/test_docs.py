@@ -9,6 +9,7 @@ from app.settings import SUBJECTS, Setting
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), ROOT / "client" / "README.md"])
+_FILE = re.compile(r"`([\w/]+\.(?:py|js|html))`")
 _LINK = re.compile(r"\]\((?!https?://|mailto:|#)([^)#\s]+)")
 
 
@@ -25,6 +26,20 @@ def test_every_setting_is_documented_as_it_is() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     targets = _LINK.findall(page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_files_that_are_named_exist() -> None:
+    ours = "app bench client deploy examples migrations scripts tests worker".split()
+    files = {path for folder in ours for path in (ROOT / folder).rglob("*.*")}
+    there = [f"/{path.relative_to(ROOT)}" for path in [*files, *ROOT.glob("*.py")]]
+    named = {
+        (page.name, name)
+        for page in DOCS
+        if page.name != "CHANGELOG.md"  # it tells of what was
+        for name in _FILE.findall(page.read_text())
+    }
+    lost = [it for it in sorted(named) if not any(path.endswith(f"/{it[1]}") for path in there)]
+    assert lost == []
 
 
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: str(page.relative_to(ROOT)))
