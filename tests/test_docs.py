@@ -9,6 +9,7 @@ from app.settings import SUBJECTS, Setting
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), ROOT / "client" / "README.md"])
+CODE = ("app", "bench", "client", "examples", "migrations", "scripts", "tests", "worker")
 _FILE = re.compile(r"`([\w/]+\.(?:py|js|html))`")
 _LINK = re.compile(r"\]\((?!https?://|mailto:|#)([^)#\s]+)")
 
@@ -29,8 +30,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_files_that_are_named_exist() -> None:
-    ours = "app bench client deploy examples migrations scripts tests worker".split()
-    files = {path for folder in ours for path in (ROOT / folder).rglob("*.*")}
+    files = {path for folder in CODE for path in (ROOT / folder).rglob("*.*")}
     there = [f"/{path.relative_to(ROOT)}" for path in [*files, *ROOT.glob("*.py")]]
     named = {
         (page.name, name)
