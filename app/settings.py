@@ -88,8 +88,8 @@ def _database_url(text: str) -> str:
         raise ValueError from error
     if url.get_backend_name() in {"postgresql", "postgres"}:
         url = url.set(drivername="postgresql+psycopg")
-    elif url.get_backend_name() != "sqlite":
-        raise ValueError
+    elif url.get_backend_name() != "sqlite" or url.database in {None, "", ":memory:"}:
+        raise ValueError  # several processes share it, so it has to be a file
     if "@" in (url.host or ""):
         raise ValueError  # of a password that is not encoded: its end would be in every message
     return url.render_as_string(hide_password=False)
@@ -115,7 +115,8 @@ def _at_least(length: int) -> Callable[[str], str]:
 def _rate(text: str) -> str:
     """a rate such as "100 per minute"; a bare number is per minute"""
     rate = f"{text} per minute" if text.isdigit() else text
-    limits.parse(rate)
+    if limits.parse(rate).amount < 1:
+        raise ValueError  # not "no limit", but that nobody may
     return rate
 
 
@@ -165,6 +166,13 @@ SUBJECTS: dict[str, tuple[Setting, ...]] = {
             "TRUSTED_PROXIES", 0, _integer(0, 10), "Reverse proxies whose X-Forwarded-* count."
         ),
         Setting("METRICS_PUBLIC", False, _boolean, "Answer /metrics without a token."),
+        Setting(
+            "WEB_WORKER_CLASS",
+            "gthread",
+            _choice("gthread", "gevent"),
+            "How gunicorn serves: by threads, or for thousands of sockets.",
+        ),
+        Setting("WEB_CONCURRENCY", 1, _integer(1, 1000), "Web processes on this node."),
     ),
     "Keys": (
         Setting(
@@ -276,7 +284,9 @@ def load_settings(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
     """
     environ = os.environ if environ is None else environ
     data_dir = Path(environ.get("DATA_DIR") or "instance").resolve()
-    kept, given = _read_secrets(data_dir / SECRETS_FILE), {k: v for k, v in environ.items() if v}
+    if "?" in str(data_dir):  # in the database's URL, its path would end there
+        raise SettingsError(f"DATA_DIR: {data_dir} has a question mark; choose another name.")
+    kept, given = read_secrets(data_dir / SECRETS_FILE), {k: v for k, v in environ.items() if v}
     if "ENCRYPTION_KEY" in given:  # the same thing, spelled otherwise
         kept.pop("ENCRYPTION_KEYS", None)
     values = kept | given
@@ -295,7 +305,7 @@ def source_of(name: str) -> str:
     if os.environ.get(name):
         return "environment"
     data_dir = Path(os.environ.get("DATA_DIR") or "instance").resolve()
-    return SECRETS_FILE if _read_secrets(data_dir / SECRETS_FILE).get(name) else "default"
+    return SECRETS_FILE if read_secrets(data_dir / SECRETS_FILE).get(name) else "default"
 
 
 def embedded_redis_socket(data_dir: str | Path) -> Path:
@@ -322,10 +332,24 @@ def _parse(setting: Setting, values: Mapping[str, str]) -> Any:
         ) from None
 
 
-def _read_secrets(path: Path) -> dict[str, str]:
+def read_secrets(path: Path) -> dict[str, str]:
+    """What secrets.env says; nothing where it is not there. Raises SettingsError."""
     try:
         lines = path.read_text().splitlines()
     except FileNotFoundError:
         return {}
-    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingsError(f"DATA_DIR: {path} cannot be read ({reason}).") from None
+    known = {setting.name for setting in SETTINGS}
+    found = {}
+    for number, line in enumerate(lines, 1):
+        name, _, value = (part.strip() for part in line.partition("="))
+        if name in known:
+            found[name] = value
+        elif name and not name.startswith("#"):
+            # Not shown: it may be the second half of a key.
+            raise SettingsError(
+                f"{path}: line {number} is no setting (NAME=value); docs/settings.md has them all."
+            )
+    return found

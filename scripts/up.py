@@ -48,6 +48,8 @@ from scripts.stack.supervisor import StopRequested, Supervisor
 ROOT = Path(__file__).resolve().parents[1]
 _READY_TIMEOUT = 180.0
 _REDIS_TIMEOUT = 10.0
+# From its environment alone, and secrets.env may have them too.
+_READ_BY_GUNICORN = ("HOST", "PORT", "WEB_WORKER_CLASS", "WEB_CONCURRENCY")
 
 
 def main() -> int:
@@ -158,9 +160,8 @@ def _children_env(settings: Mapping[str, Any], record: StackRecord) -> dict[str,
         # The Procfile says `python`: that of this environment.
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "PYTHONUNBUFFERED": "1",
+        **{name: str(settings[name]) for name in _READ_BY_GUNICORN},
         "DATA_DIR": settings["DATA_DIR"],
-        "HOST": settings["HOST"],
-        "PORT": str(settings["PORT"]),
         RUN_VARIABLE: record.run,
     }
 

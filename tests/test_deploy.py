@@ -12,8 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text().replace("\\\n", "")
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
-OF_OTHERS = {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "WEB_WORKER_CLASS"}
-"""Variables of the image that Python and gunicorn.conf.py read."""
+OF_PYTHON = {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
 
 
 def test_what_the_image_copies_is_there_and_reaches_the_builder() -> None:
@@ -29,7 +28,7 @@ def test_every_variable_is_a_setting() -> None:
     services = [COMPOSE["services"][name] for name in ("setup", "web", "worker")]
     composed = {name for service in services for name in service["environment"]}
     generated = _manifest("kustomization")["configMapGenerator"][0]["literals"]
-    known = {setting.name for setting in SETTINGS} | OF_OTHERS
+    known = {setting.name for setting in SETTINGS} | OF_PYTHON
     assert image | composed | {text.partition("=")[0] for text in generated} <= known
 
 

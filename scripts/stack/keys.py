@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from app.settings import SECRETS_FILE
+from app.settings import SECRETS_FILE, read_secrets
 from scripts.stack.data_folder import write_private
 from scripts.stack.errors import StartError
 
@@ -17,27 +17,29 @@ _HEADER = """\
 
 
 def ensure_secrets(data_dir: Path, database: Path | None, environ: Mapping[str, str]) -> None:
-    """Write secrets.env if it is not there, with whatever the environment does not bring.
+    """See to it that secrets.env has whatever the environment does not bring.
 
     ``database`` is the embedded database's file, if it is the embedded one. Where it exists
     already the keys are lost, not new: StartError.
     """
     path = data_dir / SECRETS_FILE
-    if path.exists():
-        return
-    wanted = {name: make for name, make in _MAKERS.items() if not _given(name, environ)}
-    if "ENCRYPTION_KEYS" in wanted and database is not None and database.exists():
+    known = {**read_secrets(path), **environ}
+    wanted = {name: make for name, make in _MAKERS.items() if not _given(name, known)}
+    is_used = database is not None and database.exists()
+    if "ENCRYPTION_KEYS" in wanted and is_used:
         raise StartError(
-            f"ENCRYPTION_KEYS: {database} exists, but {path} with its keys is gone. Restore that "
+            f"ENCRYPTION_KEYS: {database} exists, but its keys are not in {path}. Restore that "
             "file from your backup, or set ENCRYPTION_KEYS. (New keys could not read the old data.)"
         )
-    lines = [f"{name}={make()}\n" for name, make in wanted.items()]
-    write_private(path, _HEADER + "".join(lines))
+    is_there = path.exists()
+    if wanted and not (is_there and (database is None or is_used)):
+        lines = [f"{name}={make()}\n" for name, make in wanted.items()]
+        write_private(path, (path.read_text() if is_there else _HEADER) + "".join(lines))
 
 
-def _given(name: str, environ: Mapping[str, str]) -> bool:
+def _given(name: str, known: Mapping[str, str]) -> bool:
     singular = "ENCRYPTION_KEY" if name == "ENCRYPTION_KEYS" else name
-    return bool(environ.get(name) or environ.get(singular))
+    return bool(known.get(name) or known.get(singular))
 
 
 def _fernet_key() -> str:

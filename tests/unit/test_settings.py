@@ -1,5 +1,6 @@
 """Settings: where they come from, and what a wrong one says."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,8 @@ def test_the_environment_wins_over_the_secrets_file(tmp_path: Path) -> None:
         ("PORT", "65536"),
         ("DATABASE_URL", "mysql://host/db"),
         ("DATABASE_URL", "nonsense"),
+        ("DATABASE_URL", "sqlite://"),  # in memory: each process would have its own
+        ("DATABASE_URL", "sqlite:///:memory:"),
         ("REDIS_URL", "http://host"),
         ("SECRET_KEY", "short"),
         ("ADMIN_TOKEN", "short"),
@@ -48,6 +51,9 @@ def test_the_environment_wins_over_the_secrets_file(tmp_path: Path) -> None:
         ("SESSION_COOKIE_SECURE", "perhaps"),
         ("LOG_LEVEL", "LOUD"),
         ("RATE_LIMIT_API", "many"),
+        ("RATE_LIMIT_API", "0"),
+        ("WEB_CONCURRENCY", "two"),
+        ("WEB_WORKER_CLASS", "sync"),
         ("WS_HEARTBEAT", "-1"),
     ],
 )
@@ -89,6 +95,33 @@ def test_postgresql_is_spoken_to_by_psycopg_3(tmp_path: Path, url: str) -> None:
     settings = load_settings({"DATA_DIR": str(tmp_path), "DATABASE_URL": url})
     assert settings["DATABASE_URL"].startswith("postgresql+psycopg://u")
     assert ("p%40ss" in settings["DATABASE_URL"]) == ("p%40ss" in url)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"# mine\nPORT=9000\nSECRET_KEYS=canary\n", "line 3"),
+        (b"ENCRYPTION_KEYS=half\ncanary=\n", "line 2"),  # of a key
+        (b"SECRET_KEY=\xff\xfe", "no text"),
+    ],
+)
+def test_what_is_wrong_with_the_secrets_file_is_told(
+    tmp_path: Path, content: bytes, told: str
+) -> None:
+    (tmp_path / "secrets.env").write_bytes(content)
+    with pytest.raises(SettingsError, match=told) as caught:
+        load_settings({"DATA_DIR": str(tmp_path)})
+    assert str(tmp_path / "secrets.env") in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+def test_data_dir_that_will_not_do_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    # SQLAlchemy's URLs have no way to write a question mark: the database would lie elsewhere.
+    for folder in (file, tmp_path / "why?"):
+        with pytest.raises(SettingsError, match=f"DATA_DIR: {re.escape(str(folder))}"):
+            load_settings({"DATA_DIR": str(folder)})
 
 
 def test_one_encryption_key_is_enough(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.settings import load_settings
 from scripts import up
 from scripts.stack.data_folder import StackRecord, keep
 from scripts.stack.leftovers import RUN_VARIABLE
@@ -26,9 +27,10 @@ def test_url_is_one_that_can_be_called(host: str, url: str) -> None:
 
 
 def test_children_find_the_settings_the_mark_and_this_python() -> None:
-    settings = {"DATA_DIR": "/data", "HOST": "127.0.0.1", "PORT": 8123}
+    settings = load_settings({"DATA_DIR": "/data", "PORT": "8123", "WEB_CONCURRENCY": "2"})
     env = up._children_env(settings, _RECORD)
     assert (env["DATA_DIR"], env["HOST"], env["PORT"]) == ("/data", "127.0.0.1", "8123")
+    assert (env["WEB_WORKER_CLASS"], env["WEB_CONCURRENCY"]) == ("gthread", "2")
     assert env[RUN_VARIABLE] == "abc"
     assert env["PATH"].split(":")[0] == str(Path(sys.executable).parent)
 

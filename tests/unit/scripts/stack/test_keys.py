@@ -31,10 +31,26 @@ def test_secrets_differ_between_installations(tmp_path: Path) -> None:
     assert not set(_read(tmp_path / "a").values()) & set(_read(tmp_path / "b").values())
 
 
-def test_existing_file_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "secrets.env").write_text("SECRET_KEY=mine\n")
-    ensure_secrets(tmp_path, tmp_path / "switchyard.db", {})
-    assert _read(tmp_path) == {"SECRET_KEY": "mine"}
+def test_existing_file_is_completed_until_a_database_depends_on_it(tmp_path: Path) -> None:
+    """A first start with a variable that would not do leaves a file without it."""
+    database = tmp_path / "switchyard.db"
+    (tmp_path / "secrets.env").write_text("# mine\nSECRET_KEY=mine\n")
+    ensure_secrets(tmp_path, database, {})
+    values = _read(tmp_path)
+    assert values["SECRET_KEY"] == "mine"
+    assert set(values) == {"ENCRYPTION_KEYS", "SECRET_KEY", "SECURITY_PASSWORD_SALT"}
+    ensure_secrets(tmp_path, database, {})
+    assert _read(tmp_path) == values
+
+
+@pytest.mark.parametrize("embedded", [True, False])
+def test_file_that_a_database_depends_on_is_left_alone(tmp_path: Path, embedded: bool) -> None:
+    """A new salt would void every password."""
+    database = tmp_path / "switchyard.db"
+    database.touch()
+    (tmp_path / "secrets.env").write_text("ENCRYPTION_KEY=mine\n")
+    ensure_secrets(tmp_path, database if embedded else None, {})
+    assert _read(tmp_path) == {"ENCRYPTION_KEY": "mine"}
 
 
 @pytest.mark.parametrize("name", ["ENCRYPTION_KEYS", "ENCRYPTION_KEY"])
@@ -49,3 +65,6 @@ def test_lost_keys_of_an_existing_database_are_not_replaced(tmp_path: Path) -> N
     with pytest.raises(StartError, match=r"ENCRYPTION_KEYS.*Restore"):
         ensure_secrets(tmp_path, database, {})
     assert not (tmp_path / "secrets.env").exists()
+    (tmp_path / "secrets.env").write_text("SECRET_KEY=mine\n")  # they came from the environment
+    with pytest.raises(StartError, match=r"ENCRYPTION_KEYS.*Restore"):
+        ensure_secrets(tmp_path, database, {})
