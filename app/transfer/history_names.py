@@ -33,7 +33,8 @@ REFERENCES = {
 
 
 def find_names(changes: Iterable[Change], *, people: bool) -> dict[tuple[str, int], str]:
-    """The names behind the ids in these changes, by field and id, in one query.
+    """The names behind the ids in these changes, by field and id, in one query; behind a budget's
+    ``target_id`` by ``agent_id`` or ``provider_id``, as its scope has it.
 
     ``people``: those of accounts as well, which a viewer is not told. What nobody remembers is
     left out.
@@ -54,10 +55,16 @@ def find_names(changes: Iterable[Change], *, people: bool) -> dict[tuple[str, in
 def _references(changes: Iterable[Change]) -> Iterator[tuple[str, int]]:
     """Every field that holds another row's id, with each id that it held."""
     for change in changes:
-        for field, entry in change.diff.items():
+        for name, entry in change.diff.items():
+            field = _target_of_budget(change) if name == "target_id" else name
             if field in REFERENCES and isinstance(entry, list):
                 # An agent's own agent_id is a slug, which is a name already.
                 yield from ((field, row_id) for row_id in entry if isinstance(row_id, int))
+
+
+def _target_of_budget(change: Change) -> str:
+    """Whom it is for, an agent or a provider, its scope tells."""
+    return f"{next(filter(None, change.diff.get('scope', ())), 'target')}_id"
 
 
 def _here(kind: Kind, ids: set[int]) -> Any:

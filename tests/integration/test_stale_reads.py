@@ -14,6 +14,7 @@ from app.core.db import db
 from app.core.errors import Stale
 from app.providers import services as providers
 from app.tasks import services as tasks
+from app.transfer.restore import restore
 
 
 def make_agent() -> Any:
@@ -33,7 +34,9 @@ def make_user() -> Any:
     return accounts.create_user("u@example.com", "long-enough-password", "viewer").id
 
 
-@pytest.mark.parametrize("backend", ["postgresql"])  # SQLite's lock comes before the first read
+pytestmark = pytest.mark.parametrize("backend", ["postgresql"])  # SQLite locks before it reads
+
+
 @pytest.mark.parametrize(
     ("make", "get", "update", "field"),
     [
@@ -59,9 +62,29 @@ def test_a_save_between_a_look_and_the_lock_is_not_passed_over(
         key = make()
         row = get(key)  # as a form's page does before it is saved
         version = row.version
-        with ThreadPoolExecutor(1) as somebody_else:
-            somebody_else.submit(save, "theirs").result()
+        meanwhile(save, "theirs")
         with pytest.raises(Stale):
             update(key, {field: "ours"}, version)
         db.session.rollback()
         assert (getattr(get(key), field), get(key).version) == ("theirs", version + 1)
+
+
+def test_a_restored_step_is_the_one_of_today(app: Flask) -> None:
+    def save(model: str) -> None:
+        with app.app_context():
+            agents.update_agent("a", {"llm_model": model})
+
+    with app.app_context():
+        agents.create_agent({"name": "A", "llm_provider": "ollama", "llm_model": "first"})
+        step = get_agent("a").llm_configs[0]
+        rev, step_id = get_agent("a").config_rev, step.id
+        meanwhile(save, "theirs")
+        assert step.model_name == "first"
+        assert restore(rev, "llm_config", step_id).rev == rev + 2
+        assert get_agent("a").llm_configs[0].model_name == "first"
+
+
+def meanwhile(work: Callable[[str], None], value: str) -> None:
+    """Somebody else does this, to its end."""
+    with ThreadPoolExecutor(1) as somebody_else:
+        somebody_else.submit(work, value).result()

@@ -16,7 +16,7 @@ from app.agents.speech import FIELD_OF, as_a_whole
 from app.changes.models import Change, Operation
 from app.changes.services import Past, find_past, history_query
 from app.changes.tracker import image_of
-from app.core.db import db
+from app.core.db import db, find_row
 from app.core.errors import Conflict, Forbidden
 from app.core.versions import check_version
 from app.providers.models import Capability, Provider
@@ -37,7 +37,7 @@ class Part(NamedTuple):
 
 def restore_agent(wish: Wish) -> tuple[Any, list[str]]:
     """The agent with everything that is part of it. Whether it is halted stays as it is."""
-    row = db.session.get(Agent, wish.entity_id, with_for_update=True)
+    row = find_row(Agent, wish.entity_id, for_update=True)
     past = past_of(wish, row)
     row = None if past.ended else row
     if row is not None:
@@ -60,10 +60,8 @@ def restore_agent(wish: Wish) -> tuple[Any, list[str]]:
 
 def restore_step(wish: Wish) -> tuple[Any, list[str]]:
     """One step of a chain; a removed one goes back to its place among the present ones."""
-    row = db.session.get(LLMConfig, wish.entity_id)
-    past = past_of(wish, row)
-    agent = agent_of(past, wish)
-    step = Part(None if past.ended else row, past)
+    step, agent = part_of_agent(LLMConfig, wish)
+    past = step.past
     items: list[dict[str, Any]] = [
         {"id": other.id} for other in agent.llm_configs if other is not step.row
     ]
@@ -76,15 +74,12 @@ def restore_step(wish: Wish) -> tuple[Any, list[str]]:
 
 def restore_speech(wish: Wish) -> tuple[Any, list[str]]:
     """How the agent spoke, or listened."""
-    row = db.session.get(SpeechConfig, wish.entity_id)
-    past = past_of(wish, row)
-    agent = agent_of(past, wish)
-    voice = Part(None if past.ended else row, past)
-    capability = Capability(past.image["capability"])
+    voice, agent = part_of_agent(SpeechConfig, wish)
+    capability = Capability(voice.past.image["capability"])
     field = FIELD_OF[capability]
     services.change_agent(agent, {field: _voices([voice], wish.rev)[field]})
     restored = next(it for it in agent.speech_configs if it.capability is capability)
-    return restored, key_warnings("The voice", past, restored.api_key_set)
+    return restored, key_warnings("The voice", voice.past, restored.api_key_set)
 
 
 def _own_fields(past: Past, owner: int | None) -> dict[str, Any]:
@@ -108,14 +103,17 @@ def _owner_of(past: Past, row: Agent | None, wish: Wish) -> tuple[int | None, li
     return owner_id, warnings
 
 
-def agent_of(past: Past, wish: Wish) -> Agent:
-    """The agent that the part belonged to, locked. Raises Conflict where it is gone."""
-    agent_pk = past.image["agent_id"]
-    agent = db.session.get(Agent, agent_pk, with_for_update=True)
+def part_of_agent(model: Any, wish: Wish) -> tuple[Part, Agent]:
+    """The part, and the agent that it belonged to, locked. Raises NotFound, Stale, and Conflict
+    where the agent is gone."""
+    agent_pk = past_of(wish, db.session.get(model, wish.entity_id)).image["agent_id"]
+    agent = find_row(Agent, agent_pk, for_update=True)
     if agent is None or not is_still_there(Agent, agent_pk, wish.rev):
         raise Conflict("The agent that it was a part of is deleted: restore the agent.")
     check_version(agent.version, wish.expected_version)
-    return agent
+    row = find_row(model, wish.entity_id, for_update=True)  # after its agent, as every write
+    past = past_of(wish, row)
+    return Part(None if past.ended else row, past), agent
 
 
 def _parts_of(model: Any, rows: Iterable[Any], wish: Wish) -> list[Part]:

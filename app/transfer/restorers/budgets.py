@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from app.core.db import db
+from app.core.db import find_row
 from app.core.errors import Conflict, Forbidden
 from app.core.versions import check_version
 from app.transfer.restorers.base import Wish, past_of
@@ -19,7 +19,7 @@ def restore_budget(wish: Wish) -> tuple[Any, list[str]]:
     """
     if not wish.may_give_away:
         raise Forbidden("Budgets are restored by admins.")
-    row = db.session.get(Budget, wish.entity_id, with_for_update=True)
+    row = find_row(Budget, wish.entity_id, for_update=True)
     past = past_of(wish, row)
     data = _data_of(past.image)
     if row is not None and not past.ended:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.core.crypto import origin_of
-from app.core.db import db
+from app.core.db import find_row
 from app.core.versions import check_version
 from app.providers import services
 from app.providers.models import Provider
@@ -14,7 +14,7 @@ FIELDS = ("name", "type", "capability", "base_url", "options", "is_active", "che
 
 def restore_provider(wish: Wish) -> tuple[Any, list[str]]:
     """The provider as it was, under a new id where it was deleted. Its key does not come back."""
-    row = db.session.get(Provider, wish.entity_id, with_for_update=True)
+    row = find_row(Provider, wish.entity_id, for_update=True)
     past = past_of(wish, row)
     data = {name: past.image[name] for name in FIELDS if past.image.get(name) is not None}
     data["check_interval"] = past.image.get("check_interval")  # null is a value: the usual one

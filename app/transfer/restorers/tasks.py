@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from app.core.db import db
+from app.core.db import find_row
 from app.core.errors import Conflict
 from app.core.versions import check_version
 from app.tasks import services
 from app.tasks.assignments import get_assignment, replace_assignments
 from app.tasks.models import Assignment, Task
-from app.transfer.restorers.agents import agent_of
+from app.transfer.restorers.agents import part_of_agent
 from app.transfer.restorers.base import Wish, find_today, past_of
 
 FIELDS = ("name", "description", "response_schema")
@@ -16,7 +16,7 @@ FIELDS = ("name", "description", "response_schema")
 
 def restore_task(wish: Wish) -> tuple[Any, list[str]]:
     """The task as it was, under a new id where it was deleted. Agents keep the tasks they have."""
-    row = db.session.get(Task, wish.entity_id, with_for_update=True)
+    row = find_row(Task, wish.entity_id, for_update=True)
     past = past_of(wish, row)
     data = {name: past.image.get(name) for name in FIELDS}
     if row is None or past.ended:
@@ -28,11 +28,11 @@ def restore_task(wish: Wish) -> tuple[Any, list[str]]:
 
 def restore_assignment(wish: Wish) -> tuple[Any, list[str]]:
     """The agent has the task again, as it had it."""
-    past = past_of(wish, db.session.get(Assignment, wish.entity_id))
-    agent = agent_of(past, wish)
-    task_id, name = find_today(Task, past.image["task_id"], wish.rev)
+    part, agent = part_of_agent(Assignment, wish)
+    image = part.past.image
+    task_id, name = find_today(Task, image["task_id"], wish.rev)
     if task_id is None:
         raise Conflict(f"The task {name} is deleted: restore it first.")
     wanted = {it.task_id: it.is_active for it in agent.assignments}
-    replace_assignments(agent, wanted | {task_id: past.image["is_active"]})
+    replace_assignments(agent, wanted | {task_id: image["is_active"]})
     return get_assignment(agent, task_id), []

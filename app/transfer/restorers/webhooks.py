@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.core.db import db
+from app.core.db import find_row
 from app.core.errors import Forbidden
 from app.core.versions import check_version
 from app.transfer.restorers.base import Wish, past_of
@@ -22,7 +22,7 @@ def restore_webhook(wish: Wish) -> tuple[Any, list[str]]:
     """
     if not wish.may_give_away:
         raise Forbidden("Webhooks are restored by admins.")
-    row = db.session.get(Webhook, wish.entity_id, with_for_update=True)
+    row = find_row(Webhook, wish.entity_id, for_update=True)
     past = past_of(wish, row)
     data = {name: past.image[name] for name in FIELDS if past.image.get(name) is not None}
     if row is None or past.ended:

@@ -1,6 +1,7 @@
 """The names behind the ids of a history."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 from flask import Flask
@@ -15,6 +16,7 @@ from app.providers import services as providers
 from app.tasks import services as tasks
 from app.tasks.assignments import assign
 from app.transfer.history_names import find_names
+from app.usage import budgets
 from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD
 from tests.support.console import Console
 
@@ -68,6 +70,20 @@ def test_an_assignment_names_both_its_sides() -> None:
         ("agent_id", agent): "three",
         ("task_id", task): "A task",
     }
+
+
+def test_a_budget_names_the_agent_or_the_provider_that_it_is_for(app: Flask) -> None:
+    agent, provider = agents.create_agent({"name": "Four"})[0].id, make_provider("five")
+    limits = {"period": "day", "block_at": Decimal(1)}
+    budgets.create_budget({"name": "a", "scope": "agent", "agent_id": "four", **limits})
+    of_agent = latest()
+    budgets.create_budget({"name": "p", "scope": "provider", "provider": "five", **limits})
+    assert find_names(of_agent, people=False) == {("agent_id", agent): "four"}
+    assert find_names(latest(), people=False) == {("provider_id", provider): "five"}
+    db.session.rollback()
+    page = Console(app, ADMIN_EMAIL, ADMIN_PASSWORD).get("/admin/history/", entity="budget")
+    assert f'four <span class="muted">(id {agent})</span>' in page.text
+    assert f'five <span class="muted">(id {provider})</span>' in page.text
 
 
 def test_a_history_without_ids_asks_nothing() -> None:
