@@ -1,4 +1,4 @@
-"""What one transaction has done so far to one entity: first old and last new values. Pure."""
+"""What one transaction has done so far to one entity: first old and last new values."""
 
 from dataclasses import dataclass, field
 from typing import Any
