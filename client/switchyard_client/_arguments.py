@@ -40,14 +40,20 @@ def check_text(name: str, value: object) -> None:
 
 def checked_url(url: str) -> str:
     """The base URL without a trailing slash. Raises ConfigurationError with the way out."""
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(f"url must look like http://host:8000, not {url!r}")
+    base = url.strip()
+    try:
+        parts = urlsplit(base)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is none, or half an IPv6 literal
+        usable = False
+    if not usable:
+        shown = base.rpartition("@")[2]  # a password may stand before it
+        raise ConfigurationError(f"url must look like http://host:8000, not {shown!r}")
     if parts.username or parts.password:
         raise ConfigurationError("url must not carry a user or password; use token=")
-    if parts.query or parts.fragment or any(c.isspace() for c in url.strip()):
+    if parts.query or parts.fragment or any(c.isspace() for c in base):
         raise ConfigurationError("url must not have a query, a fragment or spaces")
-    return url.strip().rstrip("/")
+    return base.rstrip("/")
 
 
 def checked_token(token: str | None) -> str | None:

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, NoReturn, Self, TypeVar, Unpack
 
 from ._agents import Agent, Part
 from ._arguments import (
@@ -348,6 +348,11 @@ class SwitchyardClient:
 
     def __repr__(self) -> str:
         return f"<SwitchyardClient {self._url} {self.status}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a client stays in its process: make one in each, or use get_client() there"
+        )
 
     # Inside
 

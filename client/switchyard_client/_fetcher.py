@@ -53,6 +53,7 @@ class Fetcher:
         self._substitute = substitute
         self._flights: dict[str, Flight] = {}
         self._failed: set[str] = set()
+        self._refused: set[str] = set()
         self._retry_at: dict[str, float] = {}
         self._hold_until = 0.0
         self._refused_until = 0.0
@@ -122,8 +123,8 @@ class Fetcher:
             if time.monotonic() >= self._barred_until():
                 self._ask(agent_id, flight)
         except TransportError as error:
-            logger.info("%s", error)
             self._note_failure(error, flight)
+            self._tell(agent_id, error, refused=flight.refused)
         if flight.config is None:
             self._retry_at[agent_id] = time.monotonic() + self._timings.cold_retry
             if flight.refused:
@@ -139,6 +140,7 @@ class Fetcher:
             if self._cache.store(config, epoch):
                 flight.config = config
                 self._retry_at.pop(agent_id, None)
+                self._refused.discard(agent_id)
                 self._doubt_until = 0.0
                 self._on_stored()
                 return
@@ -158,6 +160,14 @@ class Fetcher:
         elif isinstance(error, Unauthorized) and not flight.refused:
             self._refused_until = time.monotonic() + self._timings.unauthorized_min
             self._on_suspect()
+
+    def _tell(self, agent_id: str, error: TransportError, *, refused: bool) -> None:
+        """Nothing but the log shows that a token may not read an agent: once, for reads go on."""
+        if refused and agent_id not in self._refused:
+            self._refused.add(agent_id)
+            logger.warning("a stand-in answers for agent %s: %s", agent_id, error)
+        else:
+            logger.info("%s", error)
 
     def _barred_until(self) -> float:
         return max(self._hold_until, self._refused_until)

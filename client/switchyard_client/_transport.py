@@ -6,8 +6,8 @@ methods and patches nothing.
 
 import http.cookiejar
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 import requests
@@ -32,6 +32,8 @@ from ._timings import Timings
 from ._wire import Malformed, decode_config, require_object, text
 
 USER_AGENT = "switchyard-client/0.1.0"
+
+Parsed = TypeVar("Parsed")
 
 
 class Transport(Protocol):
@@ -92,11 +94,11 @@ class HttpTransport:
     def fetch_agent(self, agent_id: str) -> tuple[AgentConfig, str]:
         path = f"/api/agents/{quote(agent_id, safe='')}/llm"
         _, body = self._exchange("GET", path, self._timings.request)
-        try:
-            data = require_object(parse_json(body), "answer")
+
+        def parse(data: Any) -> tuple[AgentConfig, str]:
             return decode_config(data, requested=agent_id), text(data, "epoch")
-        except Malformed as error:
-            raise InvalidAnswer(f"{path}: {error}") from None
+
+        return self._parsed(path, body, parse)
 
     def sync(self, epoch: str | None, since: int | None, etag: str | None) -> SyncAnswer | None:
         known = epoch is not None and since is not None
@@ -104,15 +106,12 @@ class HttpTransport:
         headers = {"If-None-Match": etag} if known and etag else {}
         # The whole configuration may be in it: more patience than for a single agent.
         patience = 3 * self._timings.request
-        response, body = self._exchange(
-            "GET", "/api/sync", patience, params=params, headers=headers
-        )
+        path = "/api/sync"
+        response, body = self._exchange("GET", path, patience, params=params, headers=headers)
         if response.status_code == 304:
             return None
-        try:
-            return parse_sync(parse_json(body), response.headers.get("ETag"))
-        except Malformed as error:
-            raise InvalidAnswer(f"/api/sync: {error}") from None
+        fresh = response.headers.get("ETag")
+        return self._parsed(path, body, lambda data: parse_sync(data, fresh))
 
     def fetch_part(self, agent_id: str, part: str) -> Mapping[str, Any]:
         path = f"/api/agents/{quote(agent_id, safe='')}"
@@ -121,19 +120,13 @@ class HttpTransport:
         # The largest page there is: nobody gives an agent more tasks.
         params = {"page_size": "200"} if part == "tasks" else {}
         _, body = self._exchange("GET", path, self._timings.request, params=params)
-        try:
-            return require_object(parse_json(body), "answer")
-        except Malformed as error:
-            raise InvalidAnswer(f"{path}: {error}") from None
+        return self._parsed(path, body, lambda data: require_object(data, "answer"))
 
     def send_usage(self, events: Sequence[dict[str, Any]]) -> Sequence[str]:
         path = "/api/usage"
-        body = {"events": list(events)}
-        _, answer = self._exchange("POST", path, self._timings.request, json=body)
-        try:
-            return parse_rejections(parse_json(answer))
-        except Malformed as error:
-            raise InvalidAnswer(f"{path}: {error}") from None
+        content = {"events": list(events)}
+        _, body = self._exchange("POST", path, self._timings.request, json=content)
+        return self._parsed(path, body, parse_rejections)
 
     def open_stream(self) -> Stream:
         dialing = Dialing(self._url, self._token, self._verify, self._timings.connect)
@@ -179,9 +172,15 @@ class HttpTransport:
             ) as response:
                 if response.status_code in (200, 304):
                     return response, read_body(response, deadline)
-                raise _refusal(path, response)
+                raise _refusal(self._url, path, response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise Unreachable(f"{path}: {_at_the_bottom(error)}") from None
+            raise Unreachable(f"{self._url}{path}: {_at_the_bottom(error)}") from None
+
+    def _parsed(self, path: str, body: bytes, parse: Callable[[Any], Parsed]) -> Parsed:
+        try:
+            return parse(parse_json(body))
+        except Malformed as error:
+            raise InvalidAnswer(f"{self._url}{path}: {error}") from None
 
 
 def _at_the_bottom(error: BaseException) -> str:
@@ -195,11 +194,13 @@ def _at_the_bottom(error: BaseException) -> str:
     return getattr(error, "strerror", None) or type(error).__name__
 
 
-def _refusal(path: str, response: requests.Response) -> TransportError:
+def _refusal(base: str, path: str, response: requests.Response) -> TransportError:
     status = response.status_code
-    message = f"{path}: {status}"
+    message = f"{base}{path}: {status}"
     if response.is_redirect:
-        message += f", a redirect to {response.headers['Location'][:200]}: use that as url"
+        there = response.headers["Location"].partition("?")[0][:200]
+        moved = f" (use {there.removesuffix(path)} as url)" if there.endswith(path) else ""
+        message += f", a redirect to {there}{moved}"
     if status == 401 and "Authorization" not in response.request.headers:
         message += ", there is none: set SWITCHYARD_TOKEN"
     if request_id := response.headers.get("X-Request-ID"):

@@ -130,12 +130,17 @@ def test_a_refused_token_is_not_hammered_and_values_are_kept(
 @pytest.mark.parametrize(
     ("answer", "token", "told"),
     [
-        (Answer("/api/", 401), "token-1", "refuses the token: /api/sync: 401"),
+        (Answer("/api/", 401), "token-1", "refuses the token: {url}/api/sync: 401"),
         (Answer("/api/", 401), None, "there is none: set SWITCHYARD_TOKEN"),
-        (Answer("/api/", 301, {"Location": "https://there"}), "t", "a redirect to https://there"),
-        (None, "token-1", "tells no configuration: /api/sync: Connection refused"),
+        (
+            Answer("/api/", 301, {"Location": "https://there/x/api/sync?since=1"}),
+            "token-1",
+            "a redirect to https://there/x/api/sync (use https://there/x as url)",
+        ),
+        (Answer("/api/", 302, {"Location": "/login"}), "token-1", ": 302, a redirect to /login"),
+        (None, "token-1", "tells no configuration: {url}/api/sync: Connection refused"),
     ],
-    ids=["401", "no token", "301", "away"],
+    ids=["401", "no token", "301", "302", "away"],
 )
 def test_the_log_tells_why_a_stand_in_answers(
     server: FaultServer,
@@ -154,7 +159,7 @@ def test_the_log_tells_why_a_stand_in_answers(
     wait_until(lambda: client.status in ("STALE", "UNAUTHORIZED"))
     ours = [record for record in caplog.records if record.name == "switchyard_client"]
     [warning] = [record for record in ours if record.levelname == "WARNING"]
-    assert told in warning.getMessage()
+    assert told.format(url=server.url) in warning.getMessage()
 
 
 def test_reads_do_not_hammer_with_a_refused_token(

@@ -135,7 +135,7 @@ def test_a_new_unknown_agent_gets_the_known_default_while_the_server_is_away(
 
 
 def test_an_agent_the_token_may_not_read_gets_nothing_of_the_server(
-    server: FaultServer, make_client: ClientFactory
+    server: FaultServer, make_client: ClientFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.put(agent("default", "small", is_default=True))
     server.answers.append(Answer("/api/agents/secret", 403))
@@ -143,6 +143,14 @@ def test_an_agent_the_token_may_not_read_gets_nothing_of_the_server(
     assert client.wait_ready(60)
     assert client.get_agent_config("secret").source == "built_in"
     assert client.status in ("LIVE", "POLLING")
+
+    def asked_again() -> bool:
+        client.get_agent_config("secret")
+        return server.asked("/api/agents/secret") >= 3
+
+    wait_until(asked_again)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told == [f"a stand-in answers for agent secret: {server.url}/api/agents/secret/llm: 403"]
 
 
 def test_values_nobody_confirms_are_used_and_asked_for_again(

@@ -1,6 +1,7 @@
 """Arguments, small parts of the transport, and the worker threads."""
 
 import math
+import pickle
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,10 @@ from switchyard_client._worker import Dispatcher, Worker
         "ftp://switchyard.example",
         "http://",
         "http://me:secret@switchyard.example",
+        "ftp://me:secret@switchyard.example",
+        "http://me:secret@switchyard.example:port",
+        "http://switchyard.example:99999",
+        "http://[::1",
         "http://switchyard.example?x=1",
         "http://switchyard.example/a b",
     ],
@@ -90,6 +95,13 @@ def test_a_wait_that_is_no_time_is_refused(name: str, seconds: float) -> None:
 def test_the_repr_has_no_token() -> None:
     client = SwitchyardClient("http://host", token="token-1", autoconnect=False)
     assert repr(client) == "<SwitchyardClient http://host INITIALIZING>"
+
+
+def test_a_client_does_not_travel() -> None:
+    client = SwitchyardClient(autoconnect=False)
+    with pytest.raises(TypeError, match="get_client"):
+        pickle.dumps(client)
+    client.close()
 
 
 def test_retry_after_in_both_forms() -> None:
