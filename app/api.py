@@ -9,8 +9,6 @@ from typing import Any
 import swagger_ui_bundle
 from flask import Flask, Response, g, request, send_from_directory
 from flask_security import current_user
-from flask_smorest.error_handler import ErrorSchema as PlainErrorSchema
-from marshmallow import fields
 from sqlalchemy.exc import DataError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
@@ -18,7 +16,7 @@ from app.admin.errors import error_page
 from app.core.crypto import hash_token
 from app.core.db import CLASHES, conflict_of, db
 from app.core.errors import Invalid, SwitchyardError, Unavailable
-from app.core.openapi import LateApi, LateBlueprint
+from app.core.openapi import ErrorSchema, LateApi, LateBlueprint
 from app.core.rate_limits import check_rate
 from app.core.trouble import AWAY, unavailable
 from app.extensions import csrf
@@ -34,12 +32,6 @@ SETTINGS = {
 }
 BEARER = {"type": "http", "scheme": "bearer", "description": "An API token"}
 SWAGGER_UI = next(Path(swagger_ui_bundle.__file__).parent.glob("vendor/swagger-ui-*"))
-
-
-class ErrorSchema(PlainErrorSchema):
-    """The one error payload, for the documentation."""
-
-    request_id = fields.String(metadata={"description": "What the log has it under"})
 
 
 class ErrorPayloadApi(LateApi):

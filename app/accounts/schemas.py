@@ -5,13 +5,13 @@ from typing import Any
 from marshmallow import fields, validate
 
 from app.accounts.models import ApiToken, Role, Scope
-from app.core.rest import MAX_ID, Flag, PageArgs, Schema, Text, WholeNumber
+from app.core.rest import MAX_ID, Flag, PageArgs, Pattern, Schema, Text, WholeNumber
 
 ROLES = [role.value for role in Role]
 SCOPES = [scope.value for scope in Scope]
 MIN_PASSWORD = 8
 MAX_BINDING = 1000  # agents of one token
-SLUG = validate.Regexp(r"^[a-z0-9-]{1,64}\Z", error="No agent_id: a-z, 0-9 and dashes, at most 64.")
+SLUG = Pattern(r"^[a-z0-9-]{1,64}$", error="No agent_id: a-z, 0-9 and dashes, at most 64.")
 
 
 class UserPatch(Schema):

@@ -41,6 +41,7 @@ class Halt(MethodView):
 
     @requires(Permission.READ)
     @blueprint.response(200, HaltOut)
+    @blueprint.doc(operationId="get_halt")
     def get(self) -> dict[str, Any]:
         """Whether it is pressed, and how many agents are halted one by one."""
         return _dump(halt.get_red_button())
@@ -48,6 +49,7 @@ class Halt(MethodView):
     @requires(Permission.OPERATE)
     @blueprint.arguments(HaltIn, required=False)
     @blueprint.response(200, HaltOut)
+    @blueprint.doc(operationId="halt_all")
     def post(self, data: dict[str, Any]) -> dict[str, Any]:
         """Halt every agent, those still to come included."""
         current_caller().require_unbound()

@@ -18,6 +18,7 @@ from app.core.rest import (
     JsonObject,
     Number,
     PageArgs,
+    Pattern,
     ReadBack,
     Schema,
     Text,
@@ -53,9 +54,7 @@ class NestedLLM(ReadBack):
     provider_id = WholeNumber(low=1, high=MAX_ID)
     model = Text(min_length=1, max_length=256)
     api_url = HttpUrl(allow_none=True)
-    completions_path = fields.String(
-        validate=validate.Regexp(r"^/[\w./{}:-]{0,200}\Z"), allow_none=True
-    )
+    completions_path = fields.String(validate=Pattern(r"^/[\w./{}:-]{0,200}$"), allow_none=True)
     api_key = Text(min_length=1, max_length=4096, allow_none=True, load_only=True)
     timeout = WholeNumber(low=1, high=300, allow_none=True)
     temperature = Number(low=0, high=2, allow_none=True)

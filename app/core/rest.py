@@ -1,5 +1,6 @@
 """REST furniture that every domain's api.py shares: strict bodies, fields, pages, ETags."""
 
+import re
 from typing import Any, ClassVar
 
 import marshmallow as ma
@@ -100,6 +101,18 @@ class Text(fields.String):
 
     def __init__(self, *, max_length: int, min_length: int = 0, **kwargs: Any) -> None:
         super().__init__(validate=validate.Length(min=min_length, max=max_length), **kwargs)
+
+
+class Pattern(validate.Regexp):
+    """What a text is as a whole. It ends in ``$``, which OpenAPI knows: ``\\Z`` is Python's only,
+    whose own ``$`` lets a line feed follow."""
+
+    regex: re.Pattern[Any]
+
+    def __call__(self, value: Any) -> Any:
+        if self.regex.fullmatch(value) is None:
+            raise ma.ValidationError(self._format_error(value))
+        return value
 
 
 class Number(fields.Float):

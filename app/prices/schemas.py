@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from app.core.rest import MAX_ID, Flag, Instant, PageArgs, Schema, Text, WholeNumber
+from app.core.rest import MAX_ID, Flag, Instant, PageArgs, Pattern, Schema, Text, WholeNumber
 from app.prices.cost import CURRENCY
 from app.prices.fields import Money
 from app.prices.models import AMOUNTS, Price
@@ -12,7 +12,7 @@ from app.prices.models import AMOUNTS, Price
 MAX_TIERS = 10
 MAX_THRESHOLD = 1_000_000_000
 FIRST_YEAR, LAST_YEAR = 2020, 2100
-MODEL = validate.Regexp(r"^[^*\s][^*]*\*?\Z", error="A name, or its beginning with a star behind.")
+MODEL = Pattern(r"^[^*\s][^*]*\*?$", error="A name, or its beginning with a star behind.")
 
 
 class Moment(Instant):

@@ -80,7 +80,7 @@ def _topic(value: Any) -> str:
     topic = ALIASES.get(value, value) if isinstance(value, str) else None
     if topic in KNOWN:
         return str(topic)
-    if topic and topic.startswith(ONE_AGENT) and SLUG.match(topic.removeprefix(ONE_AGENT)):
+    if topic and topic.startswith(ONE_AGENT) and SLUG.fullmatch(topic.removeprefix(ONE_AGENT)):
         return str(topic)
     raise BadFrame(f"unknown topic; known are {', '.join(sorted(KNOWN))}, {ONE_AGENT}<agent_id>")
 

@@ -41,6 +41,9 @@ def _try(operation: APIOperation, number: int) -> None:
     )
     @given(case=operation.as_strategy())
     def ask(case: schemathesis.Case) -> None:
+        case.headers.pop(
+            "If-Match", None
+        )  # a made-up version ends a request before it is looked at
         authorised = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
         case.call_and_validate(headers=authorised, checks=CHECKS)
 

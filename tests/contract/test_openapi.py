@@ -33,6 +33,45 @@ def test_every_route_is_documented(app: Flask, spec: dict[str, Any]) -> None:
     assert documented == routes
 
 
+def test_every_operation_has_a_name_of_its_own(spec: dict[str, Any]) -> None:
+    names = {(m, path): it["operationId"] for path, m, it in operations(spec)}
+    assert len(set(names.values())) == len(names)
+    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)+", name) for name in names.values())
+    agents = "/api/agents"
+    for method, path, name in (
+        ("get", agents, "list_agents"),
+        ("post", agents, "create_agent"),
+        ("get", f"{agents}/{{agent_id}}", "get_agent"),
+        ("patch", f"{agents}/{{agent_id}}", "update_agent"),
+        ("put", f"{agents}/{{agent_id}}/llm-configs", "replace_agent_llm_configs"),
+        ("post", f"{agents}/{{agent_id}}/set-default", "set_default_agent"),
+        ("post", "/api/halt", "halt_all"),
+    ):
+        assert names[method, path] == name
+
+
+def test_every_error_has_its_payload_and_every_change_its_if_match(spec: dict[str, Any]) -> None:
+    for path, method, operation in operations(spec):
+        where = f"{method} {path}"
+        for status, response in operation["responses"].items():
+            if status == "default" or status >= "400":
+                schema = resolve(spec, response)["content"]["application/json"]["schema"]
+                assert schema == {"$ref": "#/components/schemas/Error"}, where
+        headers = {it["name"] for it in operation.get("parameters", []) if it["in"] == "header"}
+        if method in {"put", "patch", "delete"}:
+            assert headers == {"If-Match"}, where
+            assert "412" in operation["responses"], where
+
+
+def test_patterns_mean_the_same_in_every_language(spec: dict[str, Any]) -> None:
+    patterns = set(re.findall(r"'pattern': '([^']+)'", str(spec)))
+    assert len(patterns) > 2
+    for pattern in patterns:
+        assert pattern.startswith("^"), pattern
+        assert pattern.endswith("$"), pattern
+        assert "\\Z" not in pattern
+
+
 def test_every_operation_says_what_it_takes_and_gives(spec: dict[str, Any]) -> None:
     for path, method, operation in operations(spec):
         where = f"{method} {path}"
