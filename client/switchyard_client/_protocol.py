@@ -7,6 +7,7 @@ further events. No I/O, no clock, no thread: every rule can be tested by feeding
 import random
 from enum import Enum, auto
 
+from ._delays import Delays
 from ._events import (
     NETWORK_FAILURE,
     Action,
@@ -82,7 +83,7 @@ class Protocol:
         self._timings = timings
         self._streaming = streaming
         self._ttl = ttl
-        self._rng = rng or random.Random()  # noqa: S311  # spreads load, hides nothing
+        self._delays = Delays(timings, rng)
         self._timers: dict[Timer, float] = {}
         self._actions: list[Action] = []
 
@@ -210,13 +211,12 @@ class Protocol:
             self._poll_at_once(now)
 
     def _reconnect_delay(self, failure: Failure) -> float:
-        times = self._timings
         if failure.cause is Cause.REFUSED:
             self._stream_refusals += 1
-            return self._refusal_delay(self._stream_refusals)
+            return self._delays.after_refusal(self._stream_refusals)
         if failure.cause is Cause.CAPACITY:
-            return self._rng.uniform(times.backoff_max / 2, times.backoff_max)
-        return self._obeying(failure, self._backoff(self._stream_failures))
+            return self._delays.after_full_house()
+        return self._delays.after(failure, self._stream_failures)
 
     def _read_frame(self, frame: str, now: float) -> None:
         self._timers[Timer.SILENCE] = now + self._timings.heartbeats_missed * self._heartbeat
@@ -240,7 +240,7 @@ class Protocol:
             case Resync():
                 self._behind = True
                 self._pending.clear()
-                self._poll_in(self._rng.uniform(0, message.spread_s), now)
+                self._poll_in(self._delays.within(message.spread_s), now)
             case Goodbye():
                 self._actions.append(Disconnect("the server said goodbye"))
                 self._lose_stream(Failure(Cause.THROTTLED, message.retry_s), now)
@@ -346,10 +346,10 @@ class Protocol:
         self._sync_failures = self._sync_refusals = 0
         if self._welcomed:
             self._timers.pop(Timer.EXPIRY, None)
-            self._poll_in(self._spread(self._timings.safety_poll), now)
+            self._poll_in(self._delays.safety_poll(), now)
         else:
             self._timers[Timer.EXPIRY] = now + self._ttl
-            self._poll_in(self._spread(self._timings.poll), now)
+            self._poll_in(self._delays.poll(), now)
         self._actions.append(Confirm())
 
     def _back_off(self, failure: Failure, now: float) -> None:
@@ -357,9 +357,9 @@ class Protocol:
         if failure.cause is Cause.REFUSED:
             self._refused = True
             self._sync_refusals += 1
-            self._poll_in(self._refusal_delay(self._sync_refusals), now)
+            self._poll_in(self._delays.after_refusal(self._sync_refusals), now)
         else:
-            delay = self._obeying(failure, self._backoff(self._sync_failures))
+            delay = self._delays.after(failure, self._sync_failures)
             self._hold_until = now + delay if failure.retry_after else 0.0
             self._poll_in(delay, now)
 
@@ -371,25 +371,6 @@ class Protocol:
 
     def _poll_in(self, delay: float, now: float) -> None:
         self._timers[Timer.POLL] = now + delay
-
-    def _spread(self, delay: float) -> float:
-        part = self._timings.poll_spread
-        return delay * self._rng.uniform(1 - part, 1 + part)
-
-    def _backoff(self, failures: int) -> float:
-        """Random from the minimum up to a bound that doubles: never a storm, never in step."""
-        times = self._timings
-        bound = times.backoff_min * 2.0 ** min(failures, 16)
-        return self._rng.uniform(times.backoff_min, min(bound, times.backoff_max))
-
-    def _obeying(self, failure: Failure, delay: float) -> float:
-        asked = min(failure.retry_after or 0, self._timings.retry_after_max)
-        return asked + delay if asked else delay
-
-    def _refusal_delay(self, refusals: int) -> float:
-        times = self._timings
-        delay = times.unauthorized_min * 2.0 ** min(refusals - 1, 16)
-        return min(times.unauthorized_max, delay * self._rng.uniform(1, 1 + times.poll_spread))
 
     def _update_status(self) -> None:
         status = self._current_status()

@@ -5,7 +5,6 @@ its own on first use.
 """
 
 import itertools
-import logging
 import os
 import threading
 import time
@@ -21,9 +20,7 @@ from ._resolution import built_in, default_of, from_disk, from_environment
 from ._snapshot import DiskSnapshot
 from ._timings import Timings
 from ._transport import Transport
-from ._worker import Callback, Dispatcher, Worker
-
-logger = logging.getLogger("switchyard_client")
+from ._worker import Callback, Dispatcher, Worker, warn_seldom
 
 _numbers = itertools.count(1)
 
@@ -105,7 +102,7 @@ class Runtime:
         try:
             self._listener.start()
         except (OSError, RuntimeError) as error:
-            logger.warning("the server is not followed for now: %s", error)
+            warn_seldom("the server is not followed for now: %s", error)
             self.close(0)
 
     @property

@@ -16,12 +16,23 @@ Job = Callable[[], None]
 Callback = Callable[[str, AgentConfig], object]
 
 
+_quiet_until: dict[str, float] = {}
+
+
+def warn_seldom(what: str, *values: object) -> None:
+    """Log what each read would say again while the host has run out of something: once a minute."""
+    now = time.monotonic()
+    if now >= _quiet_until.get(what, 0.0):
+        _quiet_until[what] = now + 60
+        logger.warning(what, *values)
+
+
 def started(thread: threading.Thread) -> threading.Thread | None:
     """The thread, running; None where the system, or an ending interpreter, has none left."""
     try:
         thread.start()
     except RuntimeError as error:
-        logger.warning("%s is put off: %s", thread.name, error)
+        warn_seldom("%s is put off: %s", thread.name, error)
         return None
     return thread
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from switchyard_client import SwitchyardClient
+from switchyard_client import SwitchyardClient, _worker
 
 from tests.integration.client.conftest import FAST, ClientFactory, client_threads
 from tests.support.fault_server import Answer, FaultServer, agent, wait_until
@@ -95,8 +95,12 @@ def test_a_closed_client_can_connect_again(server: FaultServer, make_client: Cli
 
 
 def test_a_system_without_threads_gets_stand_ins_until_it_has_some(
-    server: FaultServer, make_client: ClientFactory, monkeypatch: pytest.MonkeyPatch
+    server: FaultServer,
+    make_client: ClientFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    monkeypatch.setattr(_worker, "_quiet_until", {})
     server.put(agent("trader"))
 
     def start(thread: threading.Thread) -> None:
@@ -106,9 +110,12 @@ def test_a_system_without_threads_gets_stand_ins_until_it_has_some(
         patched.setattr(threading.Thread, "start", start)
         client = make_client()
         client.on_config_change(lambda agent_id, config: None)
-        assert client.get_agent_config("trader").source == "built_in"
+        for _ in range(3):
+            assert client.get_agent_config("trader").source == "built_in"
         assert client.status == "INITIALIZING"
         client.report_usage("trader")
+    [told] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told == "the server is not followed for now: can't start new thread"
     assert client.wait_ready(60)
     assert client.get_agent_config("trader").source == "agent"
     assert client.flush_usage(60)
