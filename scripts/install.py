@@ -10,6 +10,7 @@ import ctypes.util
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 SUPPORTED = ("3.12", "3.11")
 REQUIREMENTS = {"runtime": "requirements.txt", "dev": "requirements-dev.txt"}
+HERE = ("--no-build-isolation", "--use-pep517")
+"""Build with the setuptools of .venv, whatever the version of pip."""
 
 
 class InstallError(Exception):
@@ -39,6 +42,9 @@ def main(what: str) -> int:
         command = " ".join(map(str, error.cmd))
         print(f"Failed (exit code {error.returncode}): {command}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Interrupted; the next start goes on with it.", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -53,11 +59,23 @@ def install_packages(what: str) -> None:
             return
         ensure_venv()
         print(f"Installing {REQUIREMENTS[what]} into .venv (once; a minute or two) ...", flush=True)
-        pip("--require-hashes", "--requirement", str(ROOT / REQUIREMENTS[what]))
-        # Its build tool, setuptools, has just come with the locked requirements: nothing that
-        # is not in the lock file is ever downloaded.
-        pip("--no-deps", "--no-build-isolation", "--editable", str(ROOT / "client"))
+        # Left to itself, pip would build what has no wheel with the newest setuptools there is:
+        # nothing that is not in the lock file is ever downloaded.
+        locked = ROOT / REQUIREMENTS[what]
+        first = VENV / ".build-requirements.txt"
+        first.write_text(build_requirements(locked.read_text()))
+        pip("--require-hashes", "--requirement", str(first))
+        pip("--require-hashes", *HERE, "--requirement", str(locked))
+        pip("--no-deps", *HERE, "--editable", str(ROOT / "client"))
         stamp.write_text(wanted)
+
+
+def build_requirements(locked: str) -> str:
+    """The locked build tool, with its hashes."""
+    found = re.search(r"^setuptools==.*?(?=^\S|\Z)", locked, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise InstallError("The requirements lock no setuptools: make lock")
+    return found[0]
 
 
 def fingerprint(what: str) -> str:

@@ -21,14 +21,17 @@ log = logging.getLogger(__name__)
 class ContextTask(Task):
     """A task that runs inside the Flask app, in its own name."""
 
+    when_away = "the next sweep does it"
+    """What becomes of it where the database or Redis is away."""
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with flask_app().app_context(), acting_as(f"worker:{self.name}"):
             try:
                 return self.run(*args, **kwargs)
             except (*AWAY, Unavailable) as error:
-                # A sweep does it again soon, and a traceback of a hundred lines every second
-                # hides what else there is to read in an outage.
-                log.error("%s: %s; the next sweep does it", self.name, reason_of(error))
+                # A traceback of a hundred lines every second hides what else there is to read in
+                # an outage.
+                log.error("%s: %s; %s", self.name, reason_of(error), self.when_away)
                 return None
 
 

@@ -12,7 +12,7 @@ from scripts import install
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "client").mkdir()
     for name in ("requirements.txt", "requirements-dev.txt", "client/pyproject.toml"):
-        (tmp_path / name).write_text("")
+        (tmp_path / name).write_text("setuptools==1\n")
     monkeypatch.setattr(install, "ROOT", tmp_path)
     monkeypatch.setattr(install, "VENV", tmp_path / ".venv")
     monkeypatch.setattr(install, "PYTHON", tmp_path / ".venv" / "bin" / "python")
@@ -41,6 +41,34 @@ def test_nothing_is_run_when_the_stamp_fits(
     (install.VENV / ".installed-runtime").write_text(install.fingerprint("runtime"))
     monkeypatch.setattr(install, "pip", lambda *_: pytest.fail("ran pip"))
     install.install_packages("runtime")
+
+
+def test_nothing_is_downloaded_that_is_not_locked(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package without a wheel would be built with whatever setuptools is the newest."""
+    locked = "celery==1\nsetuptools==2 \\\n    --hash=sha256:ab\n    # via -r it\ntzdata==3\n"
+    (checkout / "requirements.txt").write_text(locked)
+    calls: list[tuple[str, ...]] = []
+    monkeypatch.setattr(install, "ensure_venv", lambda: None)
+    monkeypatch.setattr(install, "pip", lambda *arguments: calls.append(arguments))
+    install.install_packages("runtime")
+    first, rest, client = calls
+    assert Path(first[-1]).read_text() == "".join(locked.splitlines(keepends=True)[1:4])
+    assert "--require-hashes" in first
+    assert {"--require-hashes", "--no-build-isolation"} <= set(rest)
+    assert {"--no-deps", "--no-build-isolation"} <= set(client)
+
+
+def test_interrupted_installation_ends_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(_what: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(install, "install_packages", interrupt)
+    assert install.main("runtime") == 130
+    assert "next start goes on" in capsys.readouterr().err
 
 
 def test_failed_installation_leaves_no_stamp(

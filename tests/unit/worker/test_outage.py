@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from app.core.errors import Unavailable
 from worker import celery_app
 from worker.beat import PlainScheduler
+from worker.transfer import seed
 
 LOCKED = OperationalError("SELECT 1", {}, sqlite3.OperationalError("database is locked"))
 
@@ -35,6 +36,19 @@ def test_a_task_without_its_database_says_so_in_a_line(
     monkeypatch.setattr(celery_app, "flask_app", lambda: app)
     assert Sweep()() is None
     assert complaints(caplog) == [(f"tests.sweep: {why}; the next sweep does it", None)]
+
+
+def test_only_what_is_swept_is_promised(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise LOCKED
+
+    monkeypatch.setattr(celery_app, "flask_app", lambda: app)
+    monkeypatch.setattr("app.transfer.seed.seed", fail)
+    seed()
+    told = "transfer.seed: database is locked; nothing is made; send it again"
+    assert complaints(caplog) == [(told, None)]
 
 
 def test_whatever_else_is_wrong_is_raised(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
