@@ -70,8 +70,9 @@ def checked_file(path: str | Path) -> Path:
         file = Path(path).expanduser()
     except RuntimeError:
         raise ConfigurationError(f"snapshot_path names a home that nobody has: {path}") from None
-    if not file.name or _is_there(file.is_dir):
-        raise ConfigurationError(f"snapshot_path must name a file, not the folder {path}")
+    # Replacing a device as root would take it from the whole host: /dev/null is soon written.
+    if not file.name or (_is_there(file.exists) and not _is_there(file.is_file)):
+        raise ConfigurationError(f"snapshot_path must name a file; {path} is something else")
     return file
 
 

@@ -61,6 +61,7 @@ def test_a_token_that_can_never_work_is_refused_unquoted(token: str) -> None:
     [
         {"snapshot_path": "."},
         {"snapshot_path": "/"},
+        {"snapshot_path": "/dev/null"},
         {"snapshot_path": "~nobody-has-this-name/snapshot"},
         {"verify": "no/such/bundle.pem"},
         {"verify": "long" * 100},
