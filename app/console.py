@@ -25,6 +25,7 @@ def init_app(app: Flask) -> None:
     from app.pages.agent_admin import AgentPageView
     from app.pages.health_admin import HealthView
     from app.pages.search_admin import SearchView
+    from app.pages.session_admin import SessionView
     from app.pages.settings_admin import SettingsView
     from app.prices.models import Price
     from app.providers.models import Provider
@@ -68,3 +69,4 @@ def init_app(app: Flask) -> None:
     add(RepriceView("Correct costs", endpoint="reprice", url="/admin/costs/reprice"))
     add(HaltView("Red button", endpoint="red_button", url="/admin/halt"))
     add(SearchView("Search", endpoint="search"))
+    add(SessionView("Session", endpoint="session"))

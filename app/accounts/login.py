@@ -1,10 +1,12 @@
 """Signing in with Flask-Security: sessions, password hashing, throttling."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import wraps
 from typing import Any
+from urllib.parse import urlsplit
 
-from flask import Flask, request
+from flask import Flask, redirect, request, url_for
 from flask_security import RoleMixin, SQLAlchemyUserDatastore
 
 from app.accounts.models import User
@@ -22,6 +24,7 @@ SETTINGS = {
     "SECURITY_MSG_GENERIC_AUTHN_FAILED": ("The e-mail address or the password is wrong.", "error"),
     "SECURITY_SEND_REGISTER_EMAIL": False,
     "SECURITY_DEFAULT_REMEMBER_ME": False,
+    "SECURITY_FRESHNESS": timedelta(-1),  # no /verify, where a password could be tried unthrottled
     # Its commands know roles that nobody has here, and would make users past the services.
     "SECURITY_CLI_USERS_NAME": None,
     "SECURITY_CLI_ROLES_NAME": None,
@@ -42,7 +45,27 @@ def init_app(app: Flask) -> None:
     # sockets too, outside the snapshot that a read gets.
     security.principal.identity_loaders.clear()
     views: dict[str, Any] = app.view_functions
-    views["security.login"] = _throttled(views["security.login"])
+    views["security.login"] = _leading_home(_throttled(views["security.login"]))
+
+
+def _leading_home(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Flask-Security takes nobody elsewhere, but refuses the password without a word instead."""
+
+    @wraps(view)
+    def leading_home() -> Any:
+        if not _is_ours(request.values.get("next", "/")):
+            return redirect(url_for("security.login"))
+        return view()
+
+    return leading_home
+
+
+def _is_ours(address: str) -> bool:
+    try:
+        parts = urlsplit(address.replace("\\", "/"))
+    except ValueError:
+        return False
+    return not parts.scheme and not parts.netloc and parts.path.startswith("/")
 
 
 def _throttled(view: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,11 +3,15 @@
 from http import HTTPStatus
 
 from flask import g, render_template
+from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
+OTHER_SESSION = (
+    "Nothing was saved: you have been signed out since the page was opened, or signed in anew. "
+    "Open it again."
+)
 WAY_OUT = {
-    400: "The page may have been open for a long time: go back, reload it and try again.",
     403: "Ask an admin for a role that may do this.",
     404: "It may have been deleted or renamed, or it belongs to somebody else.",
     413: "Send less at once.",
@@ -22,12 +26,13 @@ def error_page(error: HTTPException) -> Response:
     if error.response is not None or response.status_code < 400:
         return response  # it brought an answer of its own, such as a redirect
     code = response.status_code
+    message = OTHER_SESSION if isinstance(error, CSRFError) else error.description
     response.set_data(
         render_template(
             "error.html",
             code=code,
             title=HTTPStatus(code).phrase,
-            message=error.description,
+            message=message,
             way_out=WAY_OUT.get(code),
             request_id=g.get("request_id", ""),
         )

@@ -7,6 +7,7 @@ not a read needs the permission to write, unless a view says otherwise by name.
 import logging
 from collections.abc import Callable
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from flask import abort, flash, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -52,6 +53,15 @@ def in_words(error: Exception) -> SwitchyardError | None:
     return None
 
 
+def _refuse_broken_way_back() -> None:
+    """Flask-Admin asks whether ``url`` leads off the host in many places, and each time it would
+    raise."""
+    try:
+        urlsplit(request.values.get("url", ""))
+    except ValueError:
+        abort(400, "The address to go back to is none.")
+
+
 class Gate:
     """Mixed into every admin view, before Flask-Admin's own class."""
 
@@ -79,6 +89,7 @@ class Gate:
         needed = self.needed_by.get(name, self.needs if reads else self.needs_to_write)
         if not caller.may(needed):
             abort(403, f"This needs the permission to {needed.value}.")
+        _refuse_broken_way_back()
         return None
 
     def _run_view(self, view: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

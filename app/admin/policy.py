@@ -21,5 +21,5 @@ def _set_policy(response: Response) -> Response:
         docs = request.path.startswith("/api/docs")
         response.headers.setdefault("Content-Security-Policy", API_DOCS if docs else PAGES)
     if request.path.startswith(("/admin", "/login")) and "/static/" not in request.path:
-        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers["Cache-Control"] = "no-store"
     return response

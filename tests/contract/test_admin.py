@@ -90,6 +90,7 @@ PAGES = {
     "/admin/settings/": INSPECT,
 }
 FILES = {
+    "/admin/session/": READ,
     "/admin/provider/export/csv/": READ,
     "/admin/agent/export/csv/": READ,
     "/admin/llm_config/export/csv/": READ,
@@ -429,9 +430,17 @@ def test_a_static_file_asks_the_database_nothing(app: Flask, sign_in: SignIn) ->
 def test_signing_in_leads_nowhere_else(app: Flask) -> None:
     client = app.test_client()
     form = {"email": ADMIN_EMAIL, "password": ADMIN_PASSWORD}
+    for elsewhere in ("https://elsewhere.example/", "//elsewhere", "/\\elsewhere", "http://[::1"):
+        asked = client.get("/login", query_string={"next": elsewhere})
+        assert asked.location == "/login"
     form["csrf_token"] = token_in(client.get("/login").text)
     answer = client.post("/login?next=https://elsewhere.example/", data=form)
     assert "elsewhere" not in (answer.location or "")
+    assert client.post("/login?next=/admin/agent/", data=form).location == "/admin/agent/"
+
+
+def test_a_password_can_be_tried_at_the_login_alone(sign_in: SignIn) -> None:
+    assert sign_in(Role.VIEWER).get("/verify").status_code == 404
 
 
 def test_no_form_and_no_link_leads_off_the_host(sign_in: SignIn, ids: dict[str, int]) -> None:
@@ -441,6 +450,7 @@ def test_no_form_and_no_link_leads_off_the_host(sign_in: SignIn, ids: dict[str, 
         assert answer.location == "/admin/provider/"
         page = session.get("/admin/agent/edit/", id=str(ids["agent"]), url=elsewhere).text
         assert elsewhere not in page
+    assert session.get("/admin/agent/", url="http://[::1").status_code == 400
 
 
 def test_a_wrong_password_and_an_unknown_address_look_alike(app: Flask) -> None:

@@ -1,7 +1,12 @@
 // Asking the server from a script: JSON both ways, with the page's CSRF token.
+import { HERE, SAID, lookIn } from "./session.js";
 
 // The answer's JSON. Throws an Error whose message people can read.
 export async function ask(method, url, body) {
+  if (method !== "GET") {
+    const found = await lookIn();
+    if (found !== HERE) throw new Error(SAID[found]);
+  }
   const headers = {
     Accept: "application/json",
     "X-CSRFToken": document.querySelector('meta[name="csrf-token"]').content,

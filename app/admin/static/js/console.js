@@ -12,6 +12,7 @@ import { startPicking } from "./picker.js";
 import { startRedButton } from "./red_button.js";
 import { startRegions } from "./regions.js";
 import { startSelection } from "./selection.js";
+import { startSending } from "./sending.js";
 import { startSocket } from "./socket.js";
 import { startStaleness } from "./stale.js";
 import { startTimes } from "./times.js";
@@ -34,6 +35,7 @@ startPalette();
 startKeys();
 startConfirming();
 startAsking();
+startSending(); // after what asks first
 startCopying();
 startPicking();
 startChainEditor();

@@ -2,6 +2,7 @@
 // anew from the page's own address when the socket tells of a change of a kind that data-live names
 // ("agent provider", or "any"), when a heartbeat's rev has moved on, after a reconnect, and by the
 // clock (data-every, in seconds).
+import { lookIn } from "./session.js";
 import { listen, socketIsOpen } from "./socket.js";
 import { startTimes } from "./times.js";
 
@@ -68,7 +69,8 @@ async function refresh() {
   try {
     const signal = AbortSignal.timeout(PATIENCE_MS);
     const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal });
-    if (!answer.ok || answer.redirected) return; // deleted or signed out: what is shown stays
+    if (answer.redirected) lookIn(); // signed out, most likely
+    if (!answer.ok || answer.redirected) return; // or deleted: what is shown stays
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const id of ids) take(id, page.getElementById(id));
   } catch {

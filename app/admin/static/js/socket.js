@@ -1,12 +1,16 @@
 // The page's one socket. It says that something changed; REST says what. Each part of the page names
 // its topic, hears every message, and catches up when nobody knows what it has missed: after a gap,
 // or where the socket begins with another rev than the page shows.
+import { HERE, SIGNED_OUT, lookIn } from "./session.js";
+import { toast } from "./toasts.js";
+
 const RECONNECT_MS = [1000, 2000, 5000, 10000];
 
 const parts = [];
 let shownRev = Number(document.querySelector("meta[name=rev]")?.content);
 let isOpen = false;
 let failures = 0;
+let session = HERE;
 
 export function listen(part) {
   parts.push(part);
@@ -17,6 +21,10 @@ export function socketIsOpen() {
 }
 
 export function startSocket() {
+  document.addEventListener("session:found", (event) => showSession(event.detail));
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) lookIn();
+  });
   if (parts.length > 0) connect();
 }
 
@@ -25,11 +33,14 @@ function connect() {
   const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/ws?topics=${topics}`);
   socket.addEventListener("open", () => {
     failures = 0;
-    show(true);
+    isOpen = true;
+    showSession(HERE);
   });
   socket.addEventListener("message", (event) => hear(JSON.parse(event.data)));
   socket.addEventListener("close", () => {
-    show(false);
+    isOpen = false;
+    show();
+    lookIn(); // why it has closed
     const pause = RECONNECT_MS[Math.min(failures++, RECONNECT_MS.length - 1)];
     setTimeout(connect, pause * (1 + Math.random() / 2));
   });
@@ -46,8 +57,14 @@ function catchUp() {
   for (const part of parts) part.catchUp();
 }
 
-function show(open) {
-  isOpen = open;
+function showSession(found) {
+  if (found === SIGNED_OUT && session !== SIGNED_OUT) toast("You are signed out: sign in again.", "error");
+  session = found;
+  show();
+}
+
+function show() {
   const state = document.getElementById("live-state");
-  if (state) state.dataset.state = state.textContent = open ? "live" : "polling";
+  const says = session !== HERE ? session : isOpen ? "live" : "polling";
+  if (state) state.dataset.state = state.textContent = says;
 }
