@@ -1,4 +1,4 @@
-"""Admin: whether its person is still signed in, which an open page asks before it sends anything."""
+"""Admin: whether its person is still signed in, which an open page asks before it sends."""
 
 from flask import jsonify
 from flask.typing import ResponseReturnValue
