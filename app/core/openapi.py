@@ -20,6 +20,7 @@ IF_MATCH = {
     "description": "The ETag of what you have read: 412 where somebody saved it since.",
     "schema": {"type": "string"},
 }
+NULL = {"nullable": True, "enum": [None]}
 CHANGING = frozenset({"put", "patch", "delete"})
 _OF_MANY = {"get": "list", "post": "create", "put": "replace"}
 _OF_ONE = {"get": "get", "put": "put", "patch": "update", "delete": "delete"}
@@ -39,6 +40,7 @@ class LateApi(Api):
         self._is_asked = False
         self._writing = RLock()
         super().__init__(app)
+        self.ma_plugin.converter.add_attribute_function(_reference_or_null)
 
     @property
     def spec(self) -> APISpec:
@@ -105,6 +107,15 @@ def operation_id(rule: str, method: str) -> str:
     if verb == "create":
         nouns[-1] = nouns[-1].removesuffix("s")
     return "_".join([verb, *nouns]).replace("-", "_")
+
+
+def _reference_or_null(
+    _converter: Any, _field: Any, *, ret: dict[str, Any], **_context: Any
+) -> dict[str, Any]:
+    """apispec lets a nested field that may be null be any object whatever as well."""
+    either = ret.pop("anyOf", [])
+    references = [it for it in either if "$ref" in it]
+    return {"anyOf": [*references, NULL]} if references else {}
 
 
 def _describe_if_match(

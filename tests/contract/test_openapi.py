@@ -88,6 +88,12 @@ def test_every_operation_says_what_it_takes_and_gives(spec: dict[str, Any]) -> N
             assert "requestBody" in operation, where
 
 
+def test_what_may_be_null_is_otherwise_what_it_is_said_to_be(spec: dict[str, Any]) -> None:
+    provider = spec["components"]["schemas"]["AgentOut"]["properties"]["provider"]
+    null = {"nullable": True, "enum": [None]}
+    assert provider == {"anyOf": [{"$ref": "#/components/schemas/ProviderBrief"}, null]}
+
+
 def test_every_reference_leads_somewhere(spec: dict[str, Any]) -> None:
     references = set(re.findall(r"'\$ref': '([^']+)'", str(spec)))
     assert references
