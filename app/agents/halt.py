@@ -10,6 +10,7 @@ from app.agents.models import Agent, GlobalHalt
 from app.core.actor import current_actor
 from app.core.clock import utcnow
 from app.core.db import commit, db
+from app.core.versions import check_version
 from app.webhooks.models import EventType
 from app.webhooks.services import announce
 
@@ -36,19 +37,26 @@ def only_halted(query: sa.Select[Any]) -> sa.Select[Any]:
     return query.where(Agent.halted_at.is_not(None))
 
 
-def halt_agents(agent_ids: list[str], reason: str | None = None) -> list[Agent]:
-    """Halt these agents, all or none. A halted one takes the new reason. Raises NotFound."""
+def halt_agents(
+    agent_ids: list[str], reason: str | None = None, expected_version: int | None = None
+) -> list[Agent]:
+    """Halt these agents, all or none. A halted one takes the new reason.
+
+    ``expected_version`` is for one agent alone. Raises NotFound, Stale.
+    """
     agents = lock_agents(agent_ids)
     for agent in agents:
+        check_version(agent.version, expected_version)
         _press(agent, reason)
     commit()
     return agents
 
 
-def resume_agents(agent_ids: list[str]) -> list[Agent]:
-    """Let these agents go on, all or none. Raises NotFound."""
+def resume_agents(agent_ids: list[str], expected_version: int | None = None) -> list[Agent]:
+    """Let these agents go on, all or none; ``expected_version`` as above. Raises NotFound, Stale."""
     agents = lock_agents(agent_ids)
     for agent in agents:
+        check_version(agent.version, expected_version)
         _release(agent)
     commit()
     return agents

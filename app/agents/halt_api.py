@@ -11,7 +11,7 @@ from app.agents.answers import agent_response
 from app.agents.models import GlobalHalt
 from app.agents.schemas import AgentOut, HaltIn, HaltOut
 from app.core.db import read_on
-from app.core.rest import Blueprint
+from app.core.rest import Blueprint, expected_version
 
 blueprint = Blueprint("halt", __name__, description="The red button")
 
@@ -23,7 +23,8 @@ blueprint = Blueprint("halt", __name__, description="The red button")
 def halt_agent(data: dict[str, Any], agent_id: str) -> Response:
     """Halt one agent: its clients refuse before any call."""
     current_caller().require_agent(agent_id)
-    return agent_response(halt.halt_agents([agent_id], data["reason"])[0])
+    [agent] = halt.halt_agents([agent_id], data["reason"], expected_version())
+    return agent_response(agent)
 
 
 @blueprint.route("/agents/<agent_id>/resume", methods=["POST"])
@@ -32,7 +33,8 @@ def halt_agent(data: dict[str, Any], agent_id: str) -> Response:
 def resume_agent(agent_id: str) -> Response:
     """Let one agent go on."""
     current_caller().require_agent(agent_id)
-    return agent_response(halt.resume_agents([agent_id])[0])
+    [agent] = halt.resume_agents([agent_id], expected_version())
+    return agent_response(agent)
 
 
 @blueprint.route("/halt")

@@ -136,6 +136,8 @@ def test_single_resources_carry_their_version_as_etag(api: Api, path: str) -> No
         ("PUT", "/agents/a", {"description": "x"}),
         ("DELETE", "/agents/a", None),
         ("POST", "/agents/a/set-default", None),
+        ("POST", "/agents/a/halt", {"reason": "x"}),
+        ("POST", "/agents/a/resume", None),
         ("POST", "/agents/a/llm-configs", {"provider": "ollama", "model_name": "m"}),
         ("PUT", "/agents/a/llm-configs", {"llm_configs": []}),
         ("PATCH", "/providers/{p}", {"name": "x"}),

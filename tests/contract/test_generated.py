@@ -41,9 +41,8 @@ def _try(operation: APIOperation, number: int) -> None:
     )
     @given(case=operation.as_strategy())
     def ask(case: schemathesis.Case) -> None:
-        case.headers.pop(
-            "If-Match", None
-        )  # a made-up version ends a request before it is looked at
+        # A made-up version ends a request before it is looked at.
+        case.headers.pop("If-Match", None)
         authorised = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
         case.call_and_validate(headers=authorised, checks=CHECKS)
 
