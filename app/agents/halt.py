@@ -53,7 +53,10 @@ def halt_agents(
 
 
 def resume_agents(agent_ids: list[str], expected_version: int | None = None) -> list[Agent]:
-    """Let these agents go on, all or none; ``expected_version`` as above. Raises NotFound, Stale."""
+    """Let these agents go on, all or none; ``expected_version`` as above.
+
+    Raises NotFound, Stale.
+    """
     agents = lock_agents(agent_ids)
     for agent in agents:
         check_version(agent.version, expected_version)
