@@ -48,6 +48,7 @@ from scripts.stack.supervisor import StopRequested, Supervisor
 ROOT = Path(__file__).resolve().parents[1]
 _READY_TIMEOUT = 180.0
 _REDIS_TIMEOUT = 10.0
+_KNOWN_TO_REDIS = ("PATH", "LD_LIBRARY_PATH", "LANG", "TZ", RUN_VARIABLE)
 # From its environment alone, and secrets.env may have them too.
 _READ_BY_GUNICORN = ("HOST", "PORT", "WEB_WORKER_CLASS", "WEB_CONCURRENCY")
 
@@ -122,7 +123,9 @@ def _start_redis(
         return
     prepare_socket_folder(socket_path)
     command = redis_arguments(find_redis_server(), socket_path)
-    supervisor.start(Child("redis", command, env, ROOT))
+    # The keys in the environment are none of its business.
+    known = {name: env[name] for name in _KNOWN_TO_REDIS if name in env}
+    supervisor.start(Child("redis", command, known, ROOT))
     if not supervisor.run_until(lambda: answers_ping(socket_path), _REDIS_TIMEOUT):
         raise StartError(f"The embedded Redis does not answer: see {redis_log(socket_path)}")
 

@@ -160,6 +160,13 @@ def test_redis_listens_on_a_socket_only(stack: Stack) -> None:
     assert redis.net_connections("inet") == []
 
 
+def test_redis_is_not_told_what_the_environment_holds(stack: Stack) -> None:
+    redis = stack.child("redis-server")
+    assert redis is not None
+    assert "SWITCHYARD_RUN" in redis.environ()
+    assert not {"DATA_DIR", "PORT", "ADMIN_TOKEN"} & redis.environ().keys()
+
+
 def test_second_start_says_where_the_first_is(stack: Stack) -> None:
     refused = _refused(Stack(stack.data_dir))
     assert refused.returncode == 1
