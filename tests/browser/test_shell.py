@@ -180,6 +180,29 @@ def test_an_open_form_says_that_somebody_else_has_saved(admin: Page, api: Showca
     expect(admin.get_by_label("Description")).to_have_value("mine")
 
 
+def test_what_is_typed_outlives_its_session_and_is_sent_once(
+    admin: Page, api: Showcase, session_cookie: StorageState
+) -> None:
+    admin.goto("/admin/token/new/")
+    expect(admin.locator("#live-state")).to_have_text("live")
+    admin.get_by_label("Name").fill("typed with care")
+    admin.context.clear_cookies()
+    admin.keyboard.press("Enter")
+    dialog = admin.get_by_role("dialog")
+    expect(dialog).to_contain_text("You are signed out. Nothing was sent")
+    expect(dialog.get_by_role("link", name="Sign in")).to_have_attribute("target", "_blank")
+    expect(admin.locator("#live-state")).to_have_text("signed out")
+    dialog.get_by_role("button", name="Close").click()
+
+    admin.context.add_cookies(session_cookie["cookies"])
+    admin.get_by_label("Name").focus()
+    admin.keyboard.press("Enter")
+    admin.keyboard.press("Enter")
+    expect(admin.get_by_role("status")).to_contain_text("Token typed with care is made.")
+    names = [token["name"] for token in api.call("GET", "/tokens")["tokens"]]
+    assert names.count("typed with care") == 1
+
+
 def test_a_client_stands_in_the_list_as_soon_as_it_has_said_hello(
     admin: Page, stack: Stack, stays: None
 ) -> None:
