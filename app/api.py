@@ -173,6 +173,8 @@ def _not_storable(error: DataError) -> Any:
 
 def _unexpected(error: Exception) -> Any:
     """The log gets the traceback, the caller an id to find it by."""
+    if isinstance(away := getattr(error, "original_exception", None), AWAY):
+        return _database_away(away)  # after the view: sign-in commits there
     db.session.rollback()
     log.exception("unexpected error on %s %s", request.method, request.path)
     if not request.path.startswith("/api"):

@@ -7,7 +7,7 @@ reads first and upgrades later fails immediately and ignores the busy time-out.
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -32,6 +32,9 @@ BUSY_SECONDS = 5
 """How long a writer waits for another one."""
 IDLE_SECONDS = 10
 """How long PostgreSQL lets a process sleep over its transaction: a frozen one keeps its locks."""
+DEAF_SECONDS = 15
+"""How long PostgreSQL's machine may leave sent bytes unanswered; the kernel would wait minutes."""
+NOT_SAVED = "nothing was saved"
 CLASHES = (IntegrityError, StaleDataError, ObjectDeletedError, NoResultFound)
 """What two writers of the same rows can do to each other."""
 
@@ -144,6 +147,18 @@ class SnapshotSession(FlaskSession):
         bind = super().get_bind(*args, **kwargs)
         return current_app.extensions[READING] if self.info.get(READING) else bind
 
+    def rollback(self) -> None:
+        """End the transaction. With its connection lost, the database has done so itself."""
+        with suppress(*AWAY):
+            super().rollback()
+
+    def close(self) -> None:
+        """The same. Left half closed, the session would be found by a later request."""
+        try:
+            super().close()
+        except AWAY:
+            self.info.clear()
+
 
 db = SQLAlchemy(model_class=Base, session_options={"class_": SnapshotSession})
 
@@ -206,7 +221,7 @@ def _end_reading(session: Session, transaction: SessionTransaction) -> None:
 
 def commit() -> None:
     """Commit the session: the only place that does. Raises Conflict or Unavailable."""
-    with _translated():
+    with _translated(if_lost="look whether it was saved"):
         db.session.commit()
 
 
@@ -250,7 +265,8 @@ def referrers(row: Base, at_most: int | None = None, *, for_update: bool = False
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(if_lost: str = NOT_SAVED) -> Iterator[None]:
+    """``if_lost``: what to say where the connection broke, perhaps behind the last word."""
     try:
         yield
     except CLASHES as error:
@@ -258,7 +274,8 @@ def _translated() -> Iterator[None]:
         raise conflict_of(error) from None
     except AWAY as error:
         db.session.rollback()
-        raise unavailable(error, "nothing was saved") from None
+        lost = getattr(error, "connection_invalidated", False)
+        raise unavailable(error, if_lost if lost else NOT_SAVED) from None
 
 
 def conflict_of(error: Exception) -> Conflict:
@@ -288,11 +305,9 @@ def _engine_options(url: str) -> dict[str, Any]:
         return options | {"connect_args": {"timeout": BUSY_SECONDS}}
     limits = {"lock_timeout": BUSY_SECONDS, "idle_in_transaction_session_timeout": IDLE_SECONDS}
     settings = " ".join(f"-c {name}={seconds}s" for name, seconds in limits.items())
-    keepalives = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5}
-    return options | {
-        "pool_pre_ping": True,
-        "connect_args": {"connect_timeout": 5, "options": settings, **keepalives},
-    }
+    peer = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5}
+    peer |= {"connect_timeout": 5, "tcp_user_timeout": DEAF_SECONDS * 1000}
+    return options | {"pool_pre_ping": True, "connect_args": {"options": settings, **peer}}
 
 
 def _prepare_sqlite(engine: Engine) -> None:

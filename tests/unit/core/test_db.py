@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.agents import services as agents
 from app.agents.models import Agent, LLMConfig
-from app.core.db import commit, db, lock, plain, reading, referrers
+from app.core.db import commit, db, flush, lock, plain, reading, referrers
 from app.core.errors import Conflict, Unavailable
 from app.providers import services as providers
 from app.providers.models import Provider
@@ -152,6 +152,37 @@ def test_a_restarted_database_is_found_again(app: Flask, postgres: PostgresServe
     with app.app_context(), reading():
         assert agents.find_default(None)
     with app.app_context():
+        agents.create_agent({"name": "A"})
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_a_connection_that_is_lost_is_no_error_of_whoever_gives_up(
+    app: Flask, postgres: PostgresServer
+) -> None:
+    with app.app_context():
+        with reading():
+            assert agents.find_default(None)
+            postgres.disconnect_all()
+        agents.create_agent({"name": "A"})
+        db.session.add(Agent(agent_id="b", name="B"))
+        flush()
+        session = db.session()
+        postgres.disconnect_all()  # and the end of the context closes it
+    assert session.info == {}
+    with app.app_context(), reading():
+        assert db.session() is not session
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_what_was_saved_with_the_connection_lost_is_left_open(
+    app: Flask, postgres: PostgresServer
+) -> None:
+    with app.app_context():
+        db.session.add(Agent(agent_id="a", name="A"))
+        flush()
+        postgres.disconnect_all()
+        with pytest.raises(Unavailable, match="look whether it was saved"):
+            commit()
         agents.create_agent({"name": "A"})
 
 
