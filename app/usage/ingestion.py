@@ -127,7 +127,7 @@ def _price(candidates: Sequence[_Candidate], receipt: Receipt) -> dict[int, Pric
     for one in candidates:
         price = pricer.price(one.event)
         if price.cost is not None and price.cost > MAX_COST:
-            message = "It would cost more than a billion: the counts or the prices are wrong."
+            message = "It would cost more than a million: the counts or the prices are wrong."
             receipt.reject(one.place, Rejected("out_of_range", message))
         else:
             prices[one.place] = price

@@ -46,8 +46,9 @@ Sums = Sequence[int]
 """One number for each of MEASURES."""
 
 NOTHING: Sums = (0,) * len(MEASURES)
-MAX_COST = Decimal(10**9)
-"""More for one call is somebody's slip, and would leave 64 bits when it is added up."""
+MAX_COST = Decimal(10**6)
+"""Dollars. More for one call is somebody's slip; and nine thousand times as much is the most that a
+sum may come to: beyond 64 bits PostgreSQL stores nothing, and SQLite floats."""
 _EXACT = Context(prec=120)
 _NANO, _ATTO = Decimal("1e-9"), Decimal("1e-18")
 PER_NANO = 10**9

@@ -310,14 +310,14 @@ def test_a_step_s_own_prices_hold_for_its_provider_s_type_as_well(api: Api, send
 def test_cents_do_not_get_lost(api: Api, send: Send) -> None:
     step = {"provider": "openai", "model_name": "m", "cost_per_1k_input_tokens": "0.000000003"}
     api("POST", "/agents", {"name": "a"})
-    api("POST", "/agents/a/llm-configs", step | {"cost_per_1k_output_tokens": "1000000"})
+    api("POST", "/agents/a/llm-configs", step | {"cost_per_1k_output_tokens": "1000"})
     tiny = [event(agent_id="a", model="m", input_tokens=1, output_tokens=...) for _ in range(3)]
     large = event(agent_id="a", model="m", input_tokens=..., output_tokens=900_000)
     assert send(*tiny, large)["accepted"] == 4
     for path in ("", "?group_by=agent,day", "?from=2026-03-10T12:00:00Z&to=2026-03-10T12:00:01Z"):
         total = api("GET", f"/usage/summary{path}").json["total"]
-        assert total["cost"] == "900000000.000000000009"
-    slip = event(agent_id="a", model="m", output_tokens=2_000_000)
+        assert total["cost"] == "900000.000000000009"
+    slip = event(agent_id="a", model="m", input_tokens=..., output_tokens=1_000_001)
     assert send(slip)["rejected"][0]["code"] == "out_of_range"
 
 
