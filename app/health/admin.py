@@ -76,6 +76,6 @@ def draw_latency(checks: Sequence[ProviderCheck]) -> Markup | None:
         )
         for check in oldest_first
     ]
-    ends = tuple(f"{check.started_at:%m-%d %H:%M} UTC" for check in (checks[-1], checks[0]))
+    oldest, newest = (f"{check.started_at:%m-%d %H:%M}" for check in (checks[-1], checks[0]))
     name = f"Latency of the latest {len(points)} checks"
-    return line_chart(points, name, "ms", (ends[0], ends[1]))
+    return line_chart(points, name, "ms", (oldest, f"{newest} UTC"))
