@@ -93,7 +93,7 @@ def recount(budget_id: int) -> None:
     if budget is None or not budget.is_active:
         db.session.rollback()
         return
-    settled_at = budget.updated_at + SETTLING
+    settled_at, requested_at = budget.updated_at + SETTLING, budget.recount_at
     window = window_at(budget.period, budget.timezone, now)
     add_up(SPENDS, [(budget_id, window.key, *[0] * len(SUMMED))])  # which takes its lock
     of_window = sa.and_(SPENDS.c.budget_id == budget_id, SPENDS.c.window_start == window.key)
@@ -101,7 +101,8 @@ def recount(budget_id: int) -> None:
     _settle([budget_id], now)
     db.session.execute(
         sa.update(BUDGETS)
-        .where(BUDGETS.c.id == budget_id, BUDGETS.c.recount_at <= now)
+        # Another request by now may be of costs that were corrected beside this sum.
+        .where(BUDGETS.c.id == budget_id, BUDGETS.c.recount_at == requested_at)
         .values(recount_at=settled_at if settled_at > now else None)
     )
     commit()

@@ -69,17 +69,7 @@ class Repricing:
     def run(self, seconds: float = math.inf, tell: Callable[[int], Any] | None = None) -> Repriced:
         """Go on to the end, or until a slice has ended after so many seconds. It begins and ends
         transactions: none may be open. ``tell`` hears how many events each slice had."""
-        before = self.report.changed
-        try:
-            self._go_on(time.monotonic() + seconds, tell)
-        finally:  # also of what somebody breaks off: another run finds those costs right already
-            if self.report.changed > before and not self.dry_run:
-                db.session.rollback()
-                request_recount()
-                commit()
-        return self.report
-
-    def _go_on(self, end: float, tell: Callable[[int], Any] | None) -> None:
+        end = time.monotonic() + seconds
         for rows in slices(self.selection, self.reached):
             if self.dry_run:
                 with reading():
@@ -90,8 +80,9 @@ class Repricing:
             if tell:
                 tell(len(rows))
             if time.monotonic() >= end:
-                return
+                return self.report
         self.is_finished = True
+        return self.report
 
     def _compare(self, rows: list[UsageEvent]) -> list[tuple[UsageEvent, Price]]:
         """The events whose cost is another one by now."""
@@ -123,6 +114,8 @@ class Repricing:
             row.cost, row.currency, row.price_source, row.rates_json = columns_of(price)
         flush()
         add_calls(changes)
+        if changes:  # at once: of what is killed here, another run finds the costs right already
+            request_recount()
         commit()
 
 
