@@ -23,12 +23,23 @@ from app.extensions import csrf
 
 log = logging.getLogger(__name__)
 
+ABOUT = """\
+The control plane for the LLM configuration of software agents.
+
+* **Tokens** go into `Authorization: Bearer ...`; their scopes say what they open.
+* **Errors** have one payload: `errors` names the fields, the log has it under `request_id`.
+* **Concurrent edits**: a single resource has its `version` as `ETag`. Sent back in `If-Match`, a \
+save of somebody else in between is answered with 412.
+* **Lists** take `page` and `page_size` (at most 200), and answer the items with their `total`.
+* **Only the sent fields change**; `null` clears, unknown fields are refused.
+"""
 SETTINGS = {
     "API_TITLE": "Switchyard",
     "API_VERSION": "1",
     "OPENAPI_VERSION": "3.0.3",
     "OPENAPI_URL_PREFIX": "/api",
     "OPENAPI_JSON_PATH": "openapi.json",
+    "API_SPEC_OPTIONS": {"info": {"description": ABOUT}, "servers": [{"url": "/"}]},
 }
 BEARER = {"type": "http", "scheme": "bearer", "description": "An API token"}
 SWAGGER_UI = next(Path(swagger_ui_bundle.__file__).parent.glob("vendor/swagger-ui-*"))
