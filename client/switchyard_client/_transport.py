@@ -166,7 +166,7 @@ class HttpTransport:
                 self._url + path,
                 **content,
                 verify=self._verify,  # as the session's own, REQUESTS_CA_BUNDLE would override it
-                timeout=(self._timings.connect, self._timings.request),
+                timeout=(self._timings.connect, patience),
                 allow_redirects=False,
                 stream=True,
             ) as response:
