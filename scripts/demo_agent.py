@@ -4,6 +4,7 @@ Says each configuration it sees as a line of JSON; answers a line on stdin with 
 """
 
 import json
+import logging
 import sys
 import time
 from typing import Any
@@ -14,6 +15,8 @@ AGENT = "market-analyst"
 
 
 def main() -> None:
+    # That nobody answers any more is told by the story.
+    logging.getLogger("switchyard_client").setLevel(logging.ERROR)
     with SwitchyardClient() as client:
         client.on_config_change(lambda agent_id, config: _say("change", client, config))
         _say("read", client, client.get_agent_config(AGENT))

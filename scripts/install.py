@@ -23,6 +23,7 @@ SUPPORTED = ("3.12", "3.11")
 REQUIREMENTS = {"runtime": "requirements.txt", "dev": "requirements-dev.txt"}
 HERE = ("--no-build-isolation", "--use-pep517")
 """Build with the setuptools of .venv, whatever the version of pip."""
+ELSEWHERE = ("PIP_PREFIX", "PIP_ROOT", "PIP_TARGET")
 
 
 class InstallError(Exception):
@@ -151,7 +152,9 @@ def apt_install(*packages: str, why: str) -> None:
 def pip(*arguments: str) -> None:
     options = ["-qq", "--disable-pip-version-check", "--no-input"]
     command = [str(PYTHON), "-m", "pip", "install", *options, *arguments]
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    # Set for other folders, these would put the packages there.
+    env = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, env=env | {"PIP_USER": "0"})
 
 
 def _succeeds(*command: str | Path) -> bool:

@@ -60,6 +60,16 @@ def test_nothing_is_downloaded_that_is_not_locked(
     assert {"--no-deps", "--no-build-isolation"} <= set(client)
 
 
+def test_packages_go_into_the_venv_whatever_pip_is_used_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    envs: list[dict[str, str]] = []
+    monkeypatch.setattr("subprocess.run", lambda *_, env, **__: envs.append(env))
+    for name in ("PIP_USER", "PIP_TARGET", "PIP_INDEX_URL"):
+        monkeypatch.setenv(name, "mine")
+    install.pip("x")
+    assert (envs[0]["PIP_USER"], envs[0]["PIP_INDEX_URL"]) == ("0", "mine")
+    assert "PIP_TARGET" not in envs[0]
+
+
 def test_interrupted_installation_ends_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
