@@ -11,6 +11,7 @@ from app.core.rest import (
     Flag,
     HttpUrl,
     JsonObject,
+    KeyText,
     Number,
     ReadBack,
     Schema,
@@ -35,7 +36,7 @@ class StepFields(Schema):
     provider_id = WholeNumber(low=1, high=MAX_ID)
     model_name = Text(min_length=1, max_length=256)
     endpoint = HttpUrl(allow_none=True)
-    api_key = Text(min_length=1, max_length=4096, allow_none=True, load_only=True)
+    api_key = KeyText()
     timeout = WholeNumber(low=1, high=300, allow_none=True)
     temperature = Number(low=0, high=2, allow_none=True)
     top_p = Number(low=0, high=1, allow_none=True)

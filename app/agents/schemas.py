@@ -16,6 +16,7 @@ from app.core.rest import (
     Flag,
     HttpUrl,
     JsonObject,
+    KeyText,
     Number,
     PageArgs,
     Pattern,
@@ -38,7 +39,7 @@ class FlatFields(Schema):
     llm_provider = Text(min_length=1, max_length=128)
     llm_model = Text(min_length=1, max_length=256)
     llm_endpoint = HttpUrl(allow_none=True)
-    llm_api_key = Text(min_length=1, max_length=4096, allow_none=True, load_only=True)
+    llm_api_key = KeyText()
     llm_timeout = WholeNumber(low=1, high=300, allow_none=True)
     llm_temperature = Number(low=0, high=2, allow_none=True)
     llm_top_p = Number(low=0, high=1, allow_none=True)
@@ -55,7 +56,7 @@ class NestedLLM(ReadBack):
     model = Text(min_length=1, max_length=256)
     api_url = HttpUrl(allow_none=True)
     completions_path = fields.String(validate=Pattern(r"^/[\w./{}:-]{0,200}$"), allow_none=True)
-    api_key = Text(min_length=1, max_length=4096, allow_none=True, load_only=True)
+    api_key = KeyText()
     timeout = WholeNumber(low=1, high=300, allow_none=True)
     temperature = Number(low=0, high=2, allow_none=True)
     top_p = Number(low=0, high=1, allow_none=True)
@@ -72,7 +73,7 @@ class NestedSpeech(ReadBack):
 
     provider = Text(min_length=1, max_length=128)
     provider_id = WholeNumber(low=1, high=MAX_ID)
-    api_key = Text(min_length=1, max_length=4096, allow_none=True, load_only=True)
+    api_key = KeyText()
 
 
 class AgentPatch(FlatFields, StepFields):

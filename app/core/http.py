@@ -318,7 +318,9 @@ def _reason(error: Exception, exchange: _Exchange) -> str:
     """Why it failed. The error's own text is left out: an invalid header's shows the key."""
     if exchange.expired or isinstance(error, requests.Timeout):
         return exchange.too_late
-    if isinstance(error, (requests.exceptions.InvalidHeader, UnicodeError)):
+    # One of the answer's own is no fault of the key: requests names the request it came to.
+    ours = isinstance(error, requests.exceptions.InvalidHeader) and error.request is None
+    if ours or isinstance(error, UnicodeError):
         return "The key holds characters that cannot be sent in a header."
     if isinstance(error, requests.exceptions.SSLError):
         return _tls_reason(error)

@@ -176,6 +176,19 @@ class HttpUrl(fields.String):
         return url
 
 
+class KeyText(Text):
+    """A write-only API key; null clears it. A blank or a line's end around it came by pasting."""
+
+    def __init__(self) -> None:
+        super().__init__(min_length=1, max_length=4096, allow_none=True, load_only=True)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        key = str(super()._deserialize(value, *args, **kwargs)).strip()
+        if not (key.isascii() and key.isprintable()):
+            raise ma.ValidationError("It holds a character that no header can carry.")
+        return key
+
+
 class PageArgs(Schema):
     """``?page=&page_size=`` of every list."""
 
@@ -218,13 +231,21 @@ def not_modified(etag: str) -> Response | None:
 
 def expected_version() -> int | None:
     """The row version that ``If-Match`` insists on, or None where any will do."""
+    tag = expected_tag()
+    if tag is None:
+        return None
+    if not tag.isascii() or not tag.isdigit():
+        raise PreconditionFailed("If-Match is not the ETag of this resource.")
+    return int(tag[:18])
+
+
+def expected_tag() -> str | None:
+    """The one ETag of ``If-Match``, or None where anything will do. What is no ETag at all is not
+    what the caller has read, either: raises PreconditionFailed."""
     tags = request.if_match
-    if not tags or tags.star_tag:
+    if "If-Match" not in request.headers or tags.star_tag:
         return None
     given = tags.as_set(include_weak=True)
-    if len(given) > 1:
+    if len(given) != 1:
         raise PreconditionFailed("If-Match takes one ETag: the version that you have read.")
-    text = next(iter(given), "").removeprefix("W/").strip('"')
-    if not text.isascii() or not text.isdigit():
-        raise PreconditionFailed("If-Match is not the ETag of this resource.")
-    return int(text[:18])
+    return (next(iter(given)) or "").removeprefix("W/").strip('"')

@@ -4,7 +4,17 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
-from app.core.rest import Flag, HttpUrl, JsonObject, PageArgs, ReadBack, Schema, Text, WholeNumber
+from app.core.rest import (
+    Flag,
+    HttpUrl,
+    JsonObject,
+    KeyText,
+    PageArgs,
+    ReadBack,
+    Schema,
+    Text,
+    WholeNumber,
+)
 from app.providers.models import Capability, Provider, ValidationStatus
 
 CAPABILITIES = [capability.value for capability in Capability]
@@ -36,7 +46,7 @@ class ProviderIn(Schema):
         metadata={"description": "Default: llm, or the one that the type is for."},
     )
     base_url = HttpUrl(metadata={"description": "Default: the type's usual endpoint."})
-    api_key = Text(min_length=1, max_length=4096, allow_none=True, load_only=True)
+    api_key = KeyText()
     options = JsonObject(load_default=dict)
     is_active = Flag(load_default=True)
     check_interval = CheckInterval(load_default=None)
@@ -50,7 +60,7 @@ class ProviderPatch(Schema):
     type = Text(min_length=1, max_length=32)
     capability = fields.String(validate=validate.OneOf(CAPABILITIES))
     base_url = HttpUrl()
-    api_key = Text(min_length=1, max_length=4096, allow_none=True, load_only=True)
+    api_key = KeyText()
     options = JsonObject()
     is_active = Flag()
     check_interval = CheckInterval()

@@ -163,6 +163,9 @@ def test_what_will_not_do_is_named(api: Api, rev: Any) -> None:
         ({"name": "p", "type": "openai", "capability": "video"}, "capability"),
         ({"name": "p", "type": "openai", "api_key": ""}, "api_key"),
         ({"name": "p", "type": "openai", "api_key": "x" * 4097}, "api_key"),
+        ({"name": "p", "type": "openai", "api_key": " \n"}, "api_key"),
+        ({"name": "p", "type": "openai", "api_key": "sk-1\r\nX-Injected: 1"}, "api_key"),
+        ({"name": "p", "type": "openai", "api_key": "ключ"}, "api_key"),
         ({"name": "p", "type": "openai", "is_active": "yes"}, "is_active"),
         ({"name": "p", "type": "openai", "options": []}, "options"),
         ({"name": "p", "type": "openai", "validation_status": "connected"}, "validation_status"),
@@ -188,6 +191,15 @@ def test_only_the_sent_fields_change(api: Api, provider: dict[str, Any], method:
     assert api(method, path, {"options": {"a": 1}}).json["options"] == {"a": 1}
     assert api(method, path, {"options": None}).json["options"] == {}
     assert api(method, path, {"type": "groq.com"}).json["type"] == "groq"
+
+
+@on_sqlite
+def test_what_a_paste_brought_along_is_no_part_of_a_key(app: Flask, api: Api) -> None:
+    made = api("POST", "/providers", {"name": "p", "type": "openai", "api_key": " sk-canary\n"})
+    with app.app_context():
+        secret = get_provider(made.json["id"]).open_api_key()
+        assert secret is not None
+        assert secret.get_secret_value() == "sk-canary"
 
 
 def test_moving_to_another_origin_needs_the_key_again(api: Api, provider: Any, app: Flask) -> None:

@@ -325,6 +325,13 @@ def test_a_key_that_fits_no_header_is_not_shown(
     assert KEY not in caplog.text
 
 
+def test_a_header_of_the_answer_is_no_fault_of_the_key(
+    provider: LoopbackProvider, outbound: Outbound
+) -> None:
+    provider.answer_raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 7\r\n\r\n{}")
+    assert "broke off" in str(outbound.get(provider.ollama_url).error)
+
+
 def test_no_failure_and_no_log_shows_the_key(
     provider: LoopbackProvider, caplog: pytest.LogCaptureFixture
 ) -> None:
