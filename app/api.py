@@ -51,6 +51,8 @@ class ErrorPayloadApi(LateApi):
     ERROR_SCHEMA = ErrorSchema
 
     def handle_http_exception(self, error: HTTPException) -> Any:
+        if isinstance(away := getattr(error, "original_exception", None), AWAY):
+            return _database_away(away)  # behind the view: sign-in commits there
         if not request.path.startswith("/api"):
             return error_page(error)
         payload, status, headers = super().handle_http_exception(error)
@@ -184,8 +186,6 @@ def _not_storable(error: DataError) -> Any:
 
 def _unexpected(error: Exception) -> Any:
     """The log gets the traceback, the caller an id to find it by."""
-    if isinstance(away := getattr(error, "original_exception", None), AWAY):
-        return _database_away(away)  # after the view: sign-in commits there
     db.session.rollback()
     log.exception("unexpected error on %s %s", request.method, request.path)
     if not request.path.startswith("/api"):

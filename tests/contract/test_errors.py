@@ -4,19 +4,23 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
 from app.agents import services as agents
-from tests.conftest import ADMIN_TOKEN, Api, close_app, make_app
+from tests.conftest import ADMIN_EMAIL, ADMIN_PASSWORD, ADMIN_TOKEN, Api, close_app, make_app
 from tests.contract.conftest import MakeToken
+from tests.support.console import token_in
 from tests.support.servers import RedisServer
 
 # None of this depends on the database.
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"])
 
+AWAY = sa.exc.OperationalError(None, None, Exception("gone"))
 BEARER = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 PAYLOAD = {"code", "status", "message", "errors", "request_id"}
 # Status, method, path, and what is sent.
@@ -108,6 +112,17 @@ def test_the_unexpected_is_logged_under_its_id_and_tells_nothing(
     assert api("GET", "/agents").status_code == 200
 
 
+def test_a_database_that_goes_away_beside_a_sign_in_is_503(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = app.test_client()
+    sent = {"email": ADMIN_EMAIL, "password": ADMIN_PASSWORD}
+    sent["csrf_token"] = token_in(console.get("/login").text)
+    monkeypatch.setattr("flask_security.SQLAlchemyUserDatastore.commit", Mock(side_effect=AWAY))
+    answer = console.post("/login", data=sent)
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "5")
+
+
 def test_a_database_that_is_away_is_503_with_retry_after(backend: str, redis: RedisServer) -> None:
     app = make_app("postgresql+psycopg://nobody@127.0.0.1:1/none", redis.url)
     http = app.test_client()
@@ -152,7 +167,17 @@ def test_a_stale_if_match_stores_nothing(
     provider = api("POST", "/providers", {"name": "p", "type": "ollama"}).json["id"]
     path = path.format(p=provider)
     before = rev()
-    for stale in ('"2"', 'W/"2"', '"0"', '"rubbish"', '"1-1"', '"99999999999999999999999"'):
+    for stale in (
+        '"2"',
+        'W/"2"',
+        '"0"',
+        '"rubbish"',
+        '"1-1"',
+        '""',
+        '"1',
+        "",
+        '"99999999999999999999999"',
+    ):
         answer = api(method, path, body, headers={"If-Match": stale})
         assert answer.status_code == 412, stale
     assert rev() == before
