@@ -225,6 +225,29 @@ def test_alerts_come_once_a_window(
     assert [str(event) for event, _data in alerts[2:]] == ["budget.ok"]
 
 
+@on_sqlite
+def test_who_is_blocked_at_once_is_not_warned_afterwards(
+    trader: Api, spend: Spend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alerts: list[str] = []
+    monkeypatch.setattr(budget_counting, "announce", lambda event, _data: alerts.append(event))
+    path = f"/budgets/{make(trader)['id']}"
+    spend(10)
+    assert trader("PATCH", path, {"block_at": "12"}).json["state"] == "warn"
+    assert alerts == ["budget.blocked", "budget.ok"]
+
+
+@on_sqlite
+def test_a_type_is_its_first_active_provider(trader: Api, spend: Spend) -> None:
+    for name, is_active in (("retired", False), ("first", True), ("second", True)):
+        provider = {"name": name, "type": "mistral", "is_active": is_active}
+        assert trader("POST", "/providers", provider).status_code == 201
+        make(trader, name=name, scope="provider", provider=name)
+    spend(1, provider="mistral")
+    found = trader("GET", "/budgets").json["budgets"]
+    assert {it["name"]: it["calls"] for it in found} == {"retired": 0, "first": 1, "second": 0}
+
+
 def test_a_recount_finds_what_the_usage_says(app: Flask, trader: Api, spend: Spend) -> None:
     for scope in ({}, {"scope": "provider", "provider": "openai"}, {"scope": "all"}):
         make(trader, name=str(scope), **scope)
