@@ -8,7 +8,14 @@ from werkzeug.exceptions import UnsupportedMediaType
 from app.accounts.gate import Permission, current_caller, requires
 from app.changes.schemas import ChangeArgs, ChangeList, RestoreIn, RestoreOut, dump_changes
 from app.changes.services import read_state
-from app.core.rest import Blueprint, expected_version, paged, refuse_encoded, with_etag
+from app.core.rest import (
+    Blueprint,
+    expected_tag,
+    expected_version,
+    paged,
+    refuse_encoded,
+    with_etag,
+)
 from app.transfer import document
 from app.transfer.export import export_document
 from app.transfer.history import visible_history
@@ -93,7 +100,7 @@ def import_config(args: dict[str, Any]) -> Response:
 
     A dry run's ETag, sent as If-Match, insists on the difference that it showed.
     """
-    report = import_document(_read_document(), **args, expected=_expected_digest())
+    report = import_document(_read_document(), **args, expected=expected_tag())
     return with_etag(report.to_dict(), report.digest)
 
 
@@ -108,10 +115,3 @@ def _read_document() -> Any:
     refuse_encoded(request)
     request.max_content_length = MAX_BYTES
     return document.read(request.get_data(), is_json=request.is_json)
-
-
-def _expected_digest() -> str | None:
-    tags = request.if_match
-    if not tags or tags.star_tag:
-        return None
-    return next(iter(tags.as_set(include_weak=True)), "").removeprefix("W/").strip('"')
