@@ -21,7 +21,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from ._errors import InvalidAnswer, Unreachable
-from ._sockets import abandon_socket, interrupt_socket, open_socket
+from ._sockets import Flag, abandon_socket, interrupt_socket, open_socket
 
 # By identity, and not a WeakSet: that cannot be listed while another thread adds to it.
 Registry = weakref.WeakValueDictionary[int, HTTPConnection]
@@ -79,7 +79,7 @@ class _Connecting:
 
     def _new_conn(self: Any) -> socket.socket:
         try:
-            return open_socket(self.host, self.port, self.timeout)
+            return open_socket(self.host, self.port, self.timeout, self.flag)
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
         except TimeoutError as error:
@@ -97,13 +97,14 @@ class _HTTPS(_Connecting, HTTPSConnection): ...
 class _Tracked:
     """Mixed into urllib3's pools: new connections enter the registry."""
 
-    def __init__(self, *args: Any, registry: Registry, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, registry: Registry, flag: Flag, **kwargs: Any) -> None:
         self._registry = registry
+        self._flag = flag
         super().__init__(*args, **kwargs)
 
     def _new_conn(self) -> Any:
         connection = super()._new_conn()  # type: ignore[misc]
-        connection.response_class = _PunctualResponse
+        connection.response_class, connection.flag = _PunctualResponse, self._flag
         self._registry[id(connection)] = connection
         return connection
 
@@ -117,10 +118,11 @@ class _TrackedHTTPS(_Tracked, HTTPSConnectionPool):
 
 
 class TrackedAdapter(HTTPAdapter):
-    """An adapter that keeps a weak list of its connections."""
+    """An adapter that keeps a weak list of its connections; `flag` ends those in the making."""
 
-    def __init__(self) -> None:
+    def __init__(self, flag: Flag) -> None:
         self.connections: Registry = weakref.WeakValueDictionary()
+        self._flag = flag
         super().__init__(pool_connections=2, pool_maxsize=4)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -133,9 +135,10 @@ class TrackedAdapter(HTTPAdapter):
         return manager
 
     def _track(self, manager: PoolManager) -> None:
+        ours: dict[str, Any] = {"registry": self.connections, "flag": self._flag}
         pools: dict[str, Any] = {
-            "http": partial(_TrackedHTTP, registry=self.connections),
-            "https": partial(_TrackedHTTPS, registry=self.connections),
+            "http": partial(_TrackedHTTP, **ours),
+            "https": partial(_TrackedHTTPS, **ours),
         }
         manager.pool_classes_by_scheme = pools
         # Or a pool that the traceback of a failed exchange still names waits for the collector.

@@ -12,17 +12,25 @@ from typing import Any
 HEAD_START = 0.25
 """Seconds that an address has before the next one is tried beside it; as in RFC 8305."""
 
+_LOOK_ROUND = 0.1
+
 _UNDER_WAY = (0, errno.EINPROGRESS, errno.EWOULDBLOCK)
 
 Address = tuple[Any, ...]
 
 
-def open_socket(host: str, port: int, timeout: float) -> socket.socket:
+class Flag:
+    """Raised by any thread, it ends connections in the making. No lock: a fork may come between."""
+
+    raised = False
+
+
+def open_socket(host: str, port: int, timeout: float, flag: Flag) -> socket.socket:
     """A connection to the first address of a name that answers.
 
     One after the other, an address that swallows what it is sent would use up the time of all: a
     broken IPv6 route, or a dead host that is still in the DNS. Raises OSError: `gaierror` for the
-    name, else what the last address said.
+    name, else what the last address said; a time-out where the flag is raised.
     """
     try:
         addresses = deque(socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM))
@@ -30,7 +38,7 @@ def open_socket(host: str, port: int, timeout: float) -> socket.socket:
         raise socket.gaierror(socket.EAI_NONAME, "no name of a host") from None
     with selectors.DefaultSelector() as racing:
         try:
-            winner = _race(racing, addresses, time.monotonic() + timeout)
+            winner = _race(racing, addresses, time.monotonic() + timeout, flag)
         finally:
             for entry in list(racing.get_map().values()):
                 entry.data.close()
@@ -39,11 +47,13 @@ def open_socket(host: str, port: int, timeout: float) -> socket.socket:
 
 
 def _race(
-    racing: selectors.BaseSelector, addresses: deque[Address], deadline: float
+    racing: selectors.BaseSelector, addresses: deque[Address], deadline: float, flag: Flag
 ) -> socket.socket:
     failure: OSError = TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
     next_start = 0.0
     while (now := time.monotonic()) < deadline and (addresses or racing.get_map()):
+        if flag.raised:
+            raise TimeoutError("interrupted")
         if addresses and (now >= next_start or not racing.get_map()):
             next_start = now + HEAD_START
             try:
@@ -53,7 +63,7 @@ def _race(
                 failure = error
             continue
         until = min(next_start, deadline) if addresses else deadline
-        for entry, _ in racing.select(until - now):
+        for entry, _ in racing.select(min(until - now, _LOOK_ROUND)):
             answered: socket.socket = entry.data
             racing.unregister(answered)
             code = answered.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

@@ -23,7 +23,7 @@ from ._errors import (
     Unreachable,
 )
 from ._headers import retry_after
-from ._sockets import abandon_socket, interrupt_socket, open_socket
+from ._sockets import Flag, abandon_socket, interrupt_socket, open_socket
 
 Verify = bool | str
 
@@ -117,7 +117,7 @@ class Dialing:
             enable_multithread=False, sslopt={"context": self._context}
         )
         self._socket: socket.socket | None = None
-        self._interrupted = False
+        self._flag = Flag()
 
     def run(self) -> WebSocketStream:
         """Open the stream, blocking up to about the time-out. Raises TransportError."""
@@ -148,10 +148,10 @@ class Dialing:
             return None
         parts = urlsplit(self._base)
         host, port = parts.hostname or "", parts.port or (443 if self._context else 80)
-        self._socket = open_socket(host, port, self._timeout)
+        self._socket = open_socket(host, port, self._timeout, self._flag)
         try:
             self._secure(host)
-            if self._interrupted:
+            if self._flag.raised:
                 raise TimeoutError("timed out")
         except BaseException:
             self._socket.close()
@@ -168,7 +168,7 @@ class Dialing:
 
     def interrupt(self) -> None:
         """Wake whoever is in `run`."""
-        self._interrupted = True
+        self._flag.raised = True
         sock = self._under_way()
         if sock is not None:
             interrupt_socket(sock)

@@ -27,6 +27,7 @@ from ._headers import retry_after
 from ._http import BearerAuth, TrackedAdapter, read_body
 from ._messages import SyncAnswer, parse_json, parse_rejections, parse_sync
 from ._models import AgentConfig
+from ._sockets import Flag
 from ._stream import Dialing, Stream, Verify
 from ._timings import Timings
 from ._wire import Malformed, decode_config, require_object, text
@@ -76,10 +77,10 @@ class HttpTransport:
         self._token = token
         self._timings = timings
         self._verify = verify
-        self._adapter = TrackedAdapter()
+        self._interrupted = Flag()
+        self._adapter = TrackedAdapter(self._interrupted)
         self._session = self._new_session()
         self._dialing: Dialing | None = None
-        self._interrupted = False
 
     def _new_session(self) -> requests.Session:
         session = requests.Session()
@@ -132,14 +133,14 @@ class HttpTransport:
         dialing = Dialing(self._url, self._token, self._verify, self._timings.connect)
         self._dialing = dialing
         try:
-            if self._interrupted:
+            if self._interrupted.raised:
                 raise Unreachable("interrupted")
             return dialing.run()
         finally:
             self._dialing = None
 
     def interrupt(self) -> None:
-        self._interrupted = True
+        self._interrupted.raised = True
         self._adapter.interrupt()
         dialing = self._dialing
         if dialing is not None:
@@ -149,7 +150,7 @@ class HttpTransport:
         self._session.close()
 
     def abandon(self) -> None:
-        self._interrupted = True
+        self._interrupted.raised = True
         self._adapter.abandon()
         if self._dialing is not None:
             self._dialing.abandon()
@@ -157,7 +158,7 @@ class HttpTransport:
     def _exchange(
         self, method: str, path: str, patience: float, **content: Any
     ) -> tuple[requests.Response, bytes]:
-        if self._interrupted:
+        if self._interrupted.raised:
             raise Unreachable("interrupted")
         deadline = time.monotonic() + patience
         try:

@@ -16,6 +16,7 @@ import pytest
 from switchyard_client import SwitchyardClient, _worker
 
 from tests.integration.client.conftest import FAST, ClientFactory, client_threads
+from tests.support.addresses import swallowing
 from tests.support.fault_server import Answer, FaultServer, agent, wait_until
 
 
@@ -59,6 +60,18 @@ def test_close_does_not_wait_for_a_server_that_never_answers(make_client: Client
             started = time.monotonic()
             client.close()
             assert time.monotonic() - started < 20
+        assert client_threads() == []
+
+
+def test_close_does_not_wait_for_a_connection_that_is_not_made(
+    server: FaultServer, make_client: ClientFactory
+) -> None:
+    with swallowing(server.port) as black_hole:
+        client = make_client(url=f"http://{black_hole}:{server.port}")
+        time.sleep(0.05)  # nothing to wait for: the client is to be waiting itself
+        started = time.monotonic()
+        client.close()
+        assert time.monotonic() - started < 20
         assert client_threads() == []
 
 
