@@ -80,7 +80,7 @@ class AgentForm(ResourceForm):
 
 
 def _chain() -> fields.List:
-    too_many = validate.Length(max=MAX_STEPS)
+    too_many = validate.Length(max=MAX_STEPS, error="A chain has {max} steps at most.")
     return fields.List(fields.Nested(LLMConfigItem), validate=too_many)
 
 

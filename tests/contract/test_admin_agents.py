@@ -334,7 +334,14 @@ def test_the_longest_chain_that_the_api_takes_is_saved_by_the_form(
     agent_id = do(lambda: agents.create_agent({"name": "Long", "llm_configs": steps})[0].id)
     page = console.save(f"/admin/agent/edit/?id={agent_id}", name="Longer")
     assert "Agent Longer is saved." in page.text
+    more = {"provider_id": str(provider), "model_name": "one-more"}
+    page = console.save(
+        f"/admin/agent/edit/?id={agent_id}",
+        **{f"llm_configs-{MAX_STEPS}-{name}": value for name, value in more.items()},
+    )
+    assert f"A chain has {MAX_STEPS} steps at most." in page.text
     assert len(chain_of(do, "long")) == MAX_STEPS
+    assert f"and {MAX_STEPS - 5} more" in console.get("/admin/agent/?search=long").text
 
 
 @on_one_database
