@@ -163,6 +163,7 @@ def test_a_wrong_price_is_corrected_openly(api: Api, charge: Charge) -> None:
     again = api("POST", "/prices", row | {"input_per_1m": "4"})
     assert again.status_code == 409
     assert "supersede" in again.json["message"]
+    assert api("POST", "/prices", row | {"model": row["model"].upper()}).status_code == 409
     fixed = api("POST", "/prices", row | {"input_per_1m": "4", "supersede": True})
     assert fixed.status_code == 201
     assert charge(SPRING) == (Source.TABLE, 4)
@@ -172,12 +173,12 @@ def test_a_wrong_price_is_corrected_openly(api: Api, charge: Charge) -> None:
 def test_the_closest_row_counts(api: Api, charge: Charge) -> None:
     provider = {"name": "openai-eu", "type": "openai", "api_key": "sk-x"}
     provider_id = api("POST", "/providers", provider).json["id"]
-    for extra in (
-        {"model": "house-*", "input_per_1m": "1"},
-        {"model": "house-model-*", "input_per_1m": "2"},
-        {"input_per_1m": "3"},
-        {"input_per_1m": "1.5", "service_tier": "batch"},
+    for extra in (  # the closest first: what comes later does not take over from it
         {"provider": "openai-eu", "input_per_1m": "4"},
+        {"input_per_1m": "1.5", "service_tier": "batch"},
+        {"input_per_1m": "3"},
+        {"model": "house-model-*", "input_per_1m": "2"},
+        {"model": "house-*", "input_per_1m": "1"},
     ):
         assert api("POST", "/prices", ROW | extra).status_code == 201
     soon = utcnow() + timedelta(seconds=1)

@@ -207,6 +207,7 @@ def test_a_bound_token_reports_for_its_own(api: Api, make_token: MakeToken, send
         event(agent_id="default", requested_agent_id="mine"),  # the default answered for it
         event(agent_id="default"),
         event(agent_id="other", requested_agent_id="mine"),  # no default: somebody else's bill
+        event(agent_id="mine", input_tokens=-1),
         token=token,
     )
     assert receipt["accepted"] == 2
@@ -214,6 +215,7 @@ def test_a_bound_token_reports_for_its_own(api: Api, make_token: MakeToken, send
         (1, "forbidden"),
         (3, "forbidden"),
         (4, "forbidden"),
+        (5, "out_of_range"),
     ]
     assert "'other'" in receipt["rejected"][0]["message"]
     send(event(agent_id="other"))
@@ -222,6 +224,20 @@ def test_a_bound_token_reports_for_its_own(api: Api, make_token: MakeToken, send
     assert api("GET", "/usage/events", token=token).json["total"] == 1
     assert api("GET", "/usage/events?agent_id=other", token=token).status_code == 403
     assert api("GET", "/usage/summary?agent_id=other", token=token).status_code == 403
+
+
+@on_sqlite
+def test_the_default_of_a_tokens_person_answers_for_what_is_not_there(
+    api: Api, make_user: MakeUser, make_token: MakeToken, send: Send
+) -> None:
+    ann = make_user("ann@example.com", "viewer")
+    own = {"llm_provider": "ollama", "llm_model": "m", "owner_id": ann, "is_default": True}
+    assert api("POST", "/agents", {"name": "anns", **own}).status_code == 201
+    call = event(agent_id="anns", requested_agent_id="gone")
+    anns = make_token("usage:write", agents=["gone"], user_id=ann)
+    nobodys = make_token("usage:write", agents=["gone"])
+    assert send(call, token=nobodys)["rejected"][0]["code"] == "forbidden"
+    assert send(call, token=anns)["accepted"] == 1
 
 
 @on_sqlite
@@ -305,6 +321,18 @@ def test_a_step_s_own_prices_hold_for_its_provider_s_type_as_well(api: Api, send
     api("POST", "/agents/priced/llm-configs", step | {"provider": "openai"} | dict.fromkeys(own, 0))
     send(event(event_id="named", agent_id="priced"))
     assert stored(api, "named")["cost"] == "0"
+
+
+@on_sqlite
+def test_of_two_steps_of_one_model_the_one_in_its_place_is_charged(api: Api, send: Send) -> None:
+    step = {"provider": "openai", "model_name": "m", "cost_per_1k_output_tokens": "0"}
+    chain = [step | {"cost_per_1k_input_tokens": price} for price in ("1", "2")]
+    api("POST", "/agents", {"name": "Twice"})
+    assert api("PUT", "/agents/twice/llm-configs", {"llm_configs": chain}).status_code == 200
+    for attempt, cost in ((0, "1"), (1, "2"), (2, "1")):
+        name = f"attempt {attempt}"
+        send(event(event_id=name, agent_id="twice", model="m", attempt=attempt))
+        assert stored(api, name)["cost"] == cost
 
 
 def test_cents_do_not_get_lost(api: Api, send: Send) -> None:
