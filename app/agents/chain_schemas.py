@@ -25,6 +25,12 @@ PRICES = (
     "cost_per_1k_cached_input_tokens",
     "cost_per_1k_reasoning_tokens",
 )
+PROVIDER = {"description": "A provider's name; or a type: its usual one, made if there is none."}
+    "description": "A provider's name, or a type: its usual provider, made if there is none."
+}
+ENDPOINT = {"description": "http or https; null = the provider's own."}
+TIMEOUT = {"description": "Seconds; null = 30."}
+TEMPERATURE = {"description": "Null = 0.7."}
 MAX_STEPS = 50  # of one chain
 MAX_BULK = 1000  # agents of one bulk edit
 
@@ -32,13 +38,13 @@ MAX_BULK = 1000  # agents of one bulk edit
 class StepFields(Schema):
     """The step form: one step of a chain as it is written. Only the sent fields change."""
 
-    provider = Text(min_length=1, max_length=128)
+    provider = Text(min_length=1, max_length=128, metadata=PROVIDER)
     provider_id = WholeNumber(low=1, high=MAX_ID)
     model_name = Text(min_length=1, max_length=256)
-    endpoint = HttpUrl(allow_none=True)
+    endpoint = HttpUrl(allow_none=True, metadata=ENDPOINT)
     api_key = KeyText()
-    timeout = WholeNumber(low=1, high=300, allow_none=True)
-    temperature = Number(low=0, high=2, allow_none=True)
+    timeout = WholeNumber(low=1, high=300, allow_none=True, metadata=TIMEOUT)
+    temperature = Number(low=0, high=2, allow_none=True, metadata=TEMPERATURE)
     top_p = Number(low=0, high=1, allow_none=True)
     max_tokens = WholeNumber(low=1, high=128_000, allow_none=True)
 

@@ -5,10 +5,18 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.agents.chain_schemas import StepFields, dump_parameters, dump_prices
+from app.agents.chain_schemas import (
+    ENDPOINT,
+    PROVIDER,
+    TEMPERATURE,
+    TIMEOUT,
+    StepFields,
+    dump_parameters,
+    dump_prices,
+)
 from app.agents.fields import Slug
 from app.agents.models import Agent, GlobalHalt, LLMConfig
-from app.agents.resolution import Resolved, effective_endpoint, effective_key, find_halt
+from app.agents.resolution import Resolved, Source, effective_endpoint, effective_key, find_halt
 from app.agents.spelling import to_flat
 from app.core.crypto import KeyUnreadable
 from app.core.rest import (
@@ -30,18 +38,20 @@ from app.providers.models import BudgetState, Provider, ValidationStatus
 
 CURRENCY = "USD"
 BUDGET_STATES = [state.value for state in BudgetState]
+SOURCES = [source.value for source in Source]
+STATUSES = [status.value for status in ValidationStatus]
 MAX_TEXT = 200_000  # characters of a prompt
 
 
 class FlatFields(Schema):
     """The flat form: step 0 as fields of the agent."""
 
-    llm_provider = Text(min_length=1, max_length=128)
+    llm_provider = Text(min_length=1, max_length=128, metadata=PROVIDER)
     llm_model = Text(min_length=1, max_length=256)
-    llm_endpoint = HttpUrl(allow_none=True)
+    llm_endpoint = HttpUrl(allow_none=True, metadata=ENDPOINT)
     llm_api_key = KeyText()
-    llm_timeout = WholeNumber(low=1, high=300, allow_none=True)
-    llm_temperature = Number(low=0, high=2, allow_none=True)
+    llm_timeout = WholeNumber(low=1, high=300, allow_none=True, metadata=TIMEOUT)
+    llm_temperature = Number(low=0, high=2, allow_none=True, metadata=TEMPERATURE)
     llm_top_p = Number(low=0, high=1, allow_none=True)
     llm_max_tokens = WholeNumber(low=1, high=128_000, allow_none=True)
 
@@ -244,7 +254,7 @@ class ResolvedStep(Schema):
     llm_max_tokens = fields.Integer(allow_none=True)
     llm_api_key = fields.String(allow_none=True)
     llm_api_key_id = fields.String(allow_none=True)
-    provider_status = fields.String()
+    provider_status = fields.String(validate=validate.OneOf(STATUSES))
     provider_budget_state = fields.String(validate=validate.OneOf(BUDGET_STATES))
     prices = fields.Nested(Prices)
     metadata = fields.Dict()
@@ -255,7 +265,7 @@ class ResolvedOut(ResolvedStep):
 
     agent_id = fields.String()
     requested_agent_id = fields.String()
-    source = fields.String()
+    source = fields.String(validate=validate.OneOf(SOURCES))
     is_default = fields.Boolean()
     version = fields.Integer()
     config_version = fields.Integer()
