@@ -26,8 +26,6 @@ PRICES = (
     "cost_per_1k_reasoning_tokens",
 )
 PROVIDER = {"description": "A provider's name; or a type: its usual one, made if there is none."}
-    "description": "A provider's name, or a type: its usual provider, made if there is none."
-}
 ENDPOINT = {"description": "http or https; null = the provider's own."}
 TIMEOUT = {"description": "Seconds; null = 30."}
 TEMPERATURE = {"description": "Null = 0.7."}
