@@ -77,3 +77,18 @@ def test_the_same_content_has_the_same_digest() -> None:
     assert one.digest == read_event(GOOD | {"input_tokens": 0, "task": None}, NOW).digest
     for name, value in (("model", "n"), ("input_tokens", 1), ("task", "t"), ("attempt", 1)):
         assert read_event(GOOD | {name: value}, NOW).digest != one.digest
+
+
+@pytest.mark.parametrize(
+    ("said", "requests"),
+    [
+        ({}, 1),
+        ({"status": "error"}, 0),
+        ({"status": "error", "input_tokens": 1}, 1),
+        ({"status": "error", "output_tokens": 1}, 1),
+    ],
+)
+def test_a_call_that_nobody_answered_is_no_request_to_pay(
+    said: dict[str, Any], requests: int
+) -> None:
+    assert read_event(GOOD | said, NOW).usage.requests == requests
