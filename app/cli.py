@@ -51,6 +51,7 @@ def seed_command(
         raise click.UsageError("--missing-configs needs --provider and --model.")
     if (provider or model) and not missing_configs:
         raise click.UsageError("--provider and --model go with --missing-configs.")
+    keys.check_for_command()
     made = seed()
     if missing_configs and provider and model:
         made += [f"chain of {agent_id}" for agent_id in seed_missing_configs(provider, model)]
@@ -141,6 +142,21 @@ def keys_status(as_json: bool) -> None:
 def keys_rotate(as_json: bool) -> None:
     """Put every stored key under the first of ENCRYPTION_KEYS. Online; run again to resume."""
     report = keys.rotate(progress=None if as_json else click.progressbar)
+    _print_keys(report, as_json)
+    raise SystemExit(1 if report.unreadable else 0)
+
+
+@keys_group.command("adopt")
+@click.confirmation_option(
+    "--yes", prompt="Whatever these ENCRYPTION_KEYS do not open has to be entered again. Go on?"
+)
+@AS_JSON
+def keys_adopt(as_json: bool) -> None:
+    """Take ENCRYPTION_KEYS for this database's: its own are lost for good.
+
+    Nothing is wiped. Exit code 1: some stored keys do not open, and are named.
+    """
+    report = keys.adopt()
     _print_keys(report, as_json)
     raise SystemExit(1 if report.unreadable else 0)
 

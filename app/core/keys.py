@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from flask import Flask
+from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.crypto import KeyUnreadable, keyring
@@ -63,6 +63,24 @@ def check_before_serving(app: Flask) -> None:
             log.info("keys not checked against the database: %s", reason_of(error))
 
 
+def check_for_command() -> None:
+    """The same for a command that seals keys or opens them. Raises SettingsError."""
+    check_before_serving(current_app)
+
+
+def adopt() -> KeyReport:
+    """Take ENCRYPTION_KEYS for this database's, where its own are lost for good.
+
+    Nothing is wiped: what they do not open is named, and has to be entered again.
+    """
+    lock("canary")
+    canary = db.session.get(EncryptionCanary, 1) or EncryptionCanary(id=1)
+    canary.sealed = keyring().seal(PURPOSE, CANARY)
+    db.session.add(canary)
+    commit()
+    return status()
+
+
 def verify_canary(sealed: str) -> None:
     """Raises SettingsError unless one of ENCRYPTION_KEYS opens the canary."""
     try:
@@ -70,7 +88,8 @@ def verify_canary(sealed: str) -> None:
     except KeyUnreadable:
         raise SettingsError(
             "ENCRYPTION_KEYS: none of them is this database's key. Put the old key back (behind "
-            "the new one, if you meant to rotate), then run `flask keys rotate`."
+            "the new one, if you meant to rotate), then run `flask keys rotate`. Where it is lost "
+            "for good, `flask keys adopt` starts anew, and each stored key has to be entered again."
         ) from None
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import click
 
 from app.core.commands import AS_JSON, Group
+from app.core.keys import check_for_command
 from app.health import cron
 from app.health.cron import Outcome
 from app.providers.models import ValidationStatus
@@ -40,6 +41,7 @@ def check_command(
     """
     if [bool(names), everybody, due].count(True) > 1:
         raise click.UsageError("Name providers, or say --all, or --due.")
+    check_for_command()  # with another database's keys every provider would be in error
     chosen = cron.list_named(names) if names else cron.list_due() if due else cron.list_active()
     if not due:
         cron.request_checks(chosen)

@@ -12,6 +12,7 @@ from app.changes.epoch import begin_epoch
 from app.core.commands import AS_JSON, EXIT_CODE, Group
 from app.core.db import reading
 from app.core.errors import BadRequest
+from app.core.keys import check_for_command
 from app.transfer import document
 from app.transfer.export import export_document
 from app.transfer.importing import MAX_BYTES, Progress, Report, import_document
@@ -50,6 +51,7 @@ def import_command(
 
     Exit code 0: applied, shown, or nothing to do; 1: the question was answered with no; 2: refused.
     """
+    check_for_command()  # what it makes with a secret is sealed
     load = partial(import_document, _read(file), prune=prune, progress=_progress())
     at_once = not dry_run and (yes or not _somebody_is_there())
     report = load(dry_run=not at_once)

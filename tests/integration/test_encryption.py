@@ -158,6 +158,39 @@ def test_rotating_with_foreign_keys_is_refused(filled: Flask, app_with: MakeApp)
         assert {r.api_key_sealed for r in _rows()} == before
 
 
+@pytest.mark.parametrize(
+    "command", [["seed"], ["providers", "check", "--all"], ["config", "import", "-"]]
+)
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_command_that_seals_or_opens_refuses_foreign_keys(
+    filled: Flask, app_with: MakeApp, command: list[str]
+) -> None:
+    runner = app_with(NEW).test_cli_runner()
+    result = runner.invoke(args=command, input="format_version: 1\nwebhooks: []\n")
+    assert result.exit_code == 2
+    assert "none of them is this database's key" in result.stderr
+    with filled.app_context():
+        assert {it.settled_status for it in db.session.scalars(sa.select(Provider))} == {"pending"}
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_where_a_key_is_lost_for_good_another_is_adopted(filled: Flask, app_with: MakeApp) -> None:
+    runner = app_with(NEW).test_cli_runner()
+    assert runner.invoke(args=["keys", "adopt"], input="n\n").exit_code == 1
+    with filled.app_context():
+        assert keys.check_canary() == "ok"
+        before = {it.api_key_sealed for it in _rows()}
+    result = runner.invoke(args=["keys", "adopt", "--yes"])
+    assert result.exit_code == 1
+    assert result.stderr.count("enter it again: provider") == len(NAMES)
+    app = app_with(NEW)
+    keys.check_before_serving(app)
+    with app.app_context():
+        assert {it.api_key_sealed for it in _rows()} == before, "nothing is wiped"
+    with app_with(NEW, OLD).app_context():
+        assert keys.rotate() == keys.KeyReport(5, 0, []), "it has turned up after all"
+
+
 def test_an_unreadable_key_is_served_as_none(filled: Flask, app_with: MakeApp) -> None:
     answer = (
         app_with(NEW)
