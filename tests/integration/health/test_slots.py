@@ -119,6 +119,8 @@ def test_those_that_died_with_it_are_tried_one_by_one(make: Callable[..., int]) 
         for provider_id in together:
             age(provider_id, check_lease_until=utcnow())
     fresh = make("fresh")
+    claim(fresh, utcnow())
+    age(fresh, check_lease_until=utcnow())  # once is nothing to suspect it of
 
     first, suspect = claims.claim_due(utcnow(), 9)
 
