@@ -61,12 +61,9 @@ def get_config(state: State, agent_id: str, user_id: int | None = None) -> Effec
 
 
 def get_configs(
-    state: State, agent_ids: Iterable[str] | None, user_id: int | None = None
+    state: State, agent_ids: Iterable[str], user_id: int | None = None
 ) -> dict[str, EffectiveConfig | None]:
-    """The same for many (None = all there are); None where nothing answers. ``state`` is that of
-    the session's snapshot."""
-    if agent_ids is None:
-        return _resolve(state, None, user_id)  # not kept: they may be more than there is room for
+    """The same for many; None where nothing answers. ``state`` is the session's snapshot's."""
     cache = _cache()
     found = {agent_id: cache.get(state, (agent_id, user_id)) for agent_id in agent_ids}
     missing = [agent_id for agent_id, config in found.items() if config is None]
@@ -78,7 +75,7 @@ def get_configs(
 
 
 def _resolve(
-    state: State, agent_ids: list[str] | None, user_id: int | None
+    state: State, agent_ids: list[str], user_id: int | None
 ) -> dict[str, EffectiveConfig | None]:
     resolved = resolve_agents(agent_ids, user_id)
     return {

@@ -1,6 +1,6 @@
 """S1: everything that changed since a rev, for whoever was not connected or lost count."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
@@ -9,7 +9,8 @@ from flask import Response, jsonify, request
 from marshmallow import fields, validate
 
 from app.accounts.gate import Caller, Permission, current_caller, requires, state_at_start
-from app.agents.effective_cache import get_configs
+from app.agents.all_configs import all_configs
+from app.agents.effective_cache import EffectiveConfig, get_configs
 from app.agents.models import Agent
 from app.changes.models import Change
 from app.changes.services import State, list_changes_since, read_state
@@ -61,10 +62,21 @@ def get_sync(args: dict[str, Any]) -> Response:
     """What changed for the token's agents since a rev, or everything (row S1)."""
     caller = current_caller()
     state = read_state()  # in the snapshot that the items come from
-    etag = _etag(state, caller)
-    intent, items = _answer(caller, state, args)
-    body = {"epoch": state.epoch, "rev": state.rev, "intent": intent, "items": items}
-    return _finish(jsonify(body), etag)
+    items = _find_changes(caller, state, args)
+    if items is not None:
+        return _send(caller, state, CHANGES if items else NONE, items)
+    slugs = _visible(caller)
+    if slugs is not None:
+        configs = get_configs(state, slugs, caller.user_id)
+        return _send(caller, state, FULL, _spell_out(caller, state, configs))
+    with all_configs().turn(state) as everything:
+        items = _spell_out(caller, *everything)
+        return _send(caller, everything.state, FULL, items)
+
+
+def _send(caller: Caller, state: State, intent: str, items: list[dict[str, Any]]) -> Response:
+    body = {"epoch": state.epoch, "rev": state.rev, "intent": intent, "items": _chained(items)}
+    return _finish(jsonify(body), _etag(state, caller))
 
 
 def _finish(response: Response, etag: str) -> Response:
@@ -78,22 +90,24 @@ def _etag(state: State, caller: Caller) -> str:
     return f"{state.epoch}-{state.rev}-{who}"
 
 
-def _answer(caller: Caller, state: State, args: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+def _find_changes(
+    caller: Caller, state: State, args: dict[str, Any]
+) -> list[dict[str, Any]] | None:
+    """What has changed since the caller's rev, or None where only everything will do."""
     since = args["since"]
     if since is None or args["epoch"] != state.epoch:
-        return FULL, _everything(caller, state)
+        return None
     if since == state.rev:
-        return NONE, []
+        return []
     if not is_in_reach(since, state) or caller.owned_only:
         # A viewer may also have lost sight of an agent: only what is absent can say that.
-        return FULL, _everything(caller, state)
+        return None
     changes = list_changes_since(since, state.rev)
     items = None if _concerns_rights(changes, caller) else _list_agent_items(changes, caller)
     if items is None:
-        return FULL, _everything(caller, state)
+        return None
     reveal = caller.may(Permission.REVEAL)
-    messages = dump_items(items, state, reveal=reveal, user_id=caller.user_id)
-    return (CHANGES if messages else NONE), _chained(messages)
+    return dump_items(items, state, reveal=reveal, user_id=caller.user_id)
 
 
 def _list_agent_items(changes: list[Change], caller: Caller) -> list[Any] | None:
@@ -108,15 +122,15 @@ def _concerns_rights(changes: list[Change], caller: Caller) -> bool:
     return any((change.entity, change.entity_id) in own for change in changes)
 
 
-def _everything(caller: Caller, state: State) -> list[dict[str, Any]]:
+def _spell_out(
+    caller: Caller, state: State, configs: Mapping[str, EffectiveConfig | None]
+) -> list[dict[str, Any]]:
     reveal = caller.may(Permission.REVEAL)
-    configs = get_configs(state, _visible(caller), caller.user_id)
-    messages = [
+    return [
         dump_agent_item(ItemType.AGENT_CONFIG_CHANGED, slug, config, state, reveal=reveal)
         for slug, config in configs.items()
         if config is not None
     ]
-    return _chained(messages)
 
 
 def _visible(caller: Caller) -> list[str] | None:
