@@ -107,9 +107,17 @@ class Publisher:
         with self._start:
             # A thread does not survive a fork: alive is only true in the process that started it.
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
-                self._thread.start()
+                self._begin()
         self._wakeup.set()
+
+    def _begin(self) -> None:
+        thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the machine has no thread left: what was committed stays committed
+            log.warning("hints wait: no thread can be started")
+        else:
+            self._thread = thread
 
     def _run(self) -> None:
         redis = connect(self._redis_url)

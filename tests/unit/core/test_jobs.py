@@ -2,6 +2,7 @@
 
 import threading
 import time
+from unittest.mock import Mock
 
 import pytest
 
@@ -24,6 +25,21 @@ def test_the_bell_wakes_whoever_has_seen_less() -> None:
     bell.ring(6)
     sleeper.join(30)
     assert not sleeper.is_alive()
+
+
+def test_a_hint_is_no_error_where_no_thread_can_be_started(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = Publisher(redis.url)
+    with redis.client() as listener, listener.pubsub(ignore_subscribe_messages=True) as heard:
+        heard.subscribe(REV_CHANNEL)
+        heard.get_message(timeout=30)
+        with monkeypatch.context() as patch:
+            patch.setattr("threading.Thread.start", Mock(side_effect=RuntimeError))
+            publisher.hint(1)
+        publisher.hint(2)
+        assert [heard.get_message(timeout=30)["data"] for _ in range(2)] == ["1", "2"]
+    publisher.stop()
 
 
 def test_a_stopped_bell_lets_everybody_go() -> None:
