@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from flask import request
+from flask import g, request
 from flask.typing import ResponseReturnValue
 from flask_admin.model.template import macro
+from flask_security import login_user
 from wtforms import BooleanField, SelectField
 
 from app.accounts import services
@@ -118,7 +119,10 @@ class UserView(AccountsView):
         return services.create_user(**data), []
 
     def update(self, row: User, data: dict[str, Any], version: int) -> tuple[User, list[str]]:
-        return services.update_user(row.id, data, version), []
+        user = services.update_user(row.id, data, version)
+        if "password" in data and user.id == g.caller.user_id:
+            login_user(user)  # the sessions of the old password have ended: this one goes on
+        return user, []
 
     def delete(self, row: User, version: int) -> None:
         services.delete_user(row.id, version, cascade=request.form.get("cascade") == "1")

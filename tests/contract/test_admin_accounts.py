@@ -114,6 +114,16 @@ def test_a_user_is_made_signs_in_and_gets_a_new_password(app: Flask, console: Co
     )
 
 
+def test_a_new_password_ends_its_owner_s_other_sessions(app: Flask, console: Console) -> None:
+    elsewhere = Console(app, ADMIN_EMAIL, ADMIN_PASSWORD)
+    with app.app_context():
+        me = accounts.find_user(ADMIN_EMAIL)
+        assert me is not None
+    page = console.save(f"/admin/user/edit/?id={me.id}", password="a third horse battery")
+    assert f"User {ADMIN_EMAIL} is saved." in page.text
+    assert elsewhere.get("/admin/").status_code == 302
+
+
 def test_a_user_that_is_refused_is_not_made(app: Flask, console: Console) -> None:
     form = {"email": "ada@example.com", "role": "viewer", "password": PASSWORD, "active": "y"}
     for wrong, said in (
