@@ -169,6 +169,9 @@ class JsonObject(fields.Dict):
 class HttpUrl(fields.String):
     """An http or https URL, kept verbatim but for blanks around it."""
 
+    def __init__(self, *, metadata: dict[str, str] | None = None, **kwargs: Any) -> None:
+        super().__init__(metadata={"format": "uri", **(metadata or {})}, **kwargs)
+
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         url = str(super()._deserialize(value, *args, **kwargs)).strip()
         if reason := check_url_syntax(url):

@@ -10,13 +10,16 @@ from app.core.db import plain
 
 # Decimal itself takes "1_000", other scripts' digits, and exponents that fill the memory.
 DECIMAL = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
+WRITTEN = r"^[0-9]+(\.[0-9]+)?$"
+"""As an answer has it, and best as a request does."""
 
 
 class Money(fields.String):
     """Dollars as a decimal string (a number is taken too): from 0, and never through a float."""
 
     def __init__(self, *, high: int = 1_000_000, places: int = 12, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        told = {"pattern": WRITTEN, "description": "Dollars, as a decimal string."}
+        super().__init__(metadata=told, **kwargs)
         self._high = high
         self._places = places
 
