@@ -1,6 +1,7 @@
 """The stored keys as a whole: the canary, how many are sealed by what, putting all under the first.
 
-What holds a sealed secret is found by how its column's name ends: a new model needs no line here.
+What holds a sealed secret is found by how its column's name ends, and opened by the method of that
+name (``api_key_sealed``, ``open_api_key``): a new model needs no line here.
 """
 
 import logging
@@ -94,17 +95,17 @@ def verify_canary(sealed: str) -> None:
 
 
 def status() -> KeyReport:
-    """Count what is sealed by the first key, by older ones, and name what none of them opens."""
+    """Count what is sealed by the first key, by older ones, and name what does not open: none of
+    them sealed it, or it is of another row or origin."""
     current = outdated = 0
     unreadable: dict[str, None] = {}  # a row may hold two secrets, and is named once
     for model, column, row in _sealed_rows():
-        sealed = getattr(row, column)
-        if keyring().is_current(model.entity, sealed):
-            current += 1
-        elif _opens(model.entity, sealed):
-            outdated += 1
-        else:
+        if not _opens(row, column):
             unreadable[f"{model.entity} {row.id} ({row.root.root_name})"] = None
+        elif keyring().is_current(model.entity, getattr(row, column)):
+            current += 1
+        else:
+            outdated += 1
     db.session.rollback()
     return KeyReport(current, outdated, list(unreadable))
 
@@ -160,9 +161,9 @@ def _sealed_rows() -> Iterator[tuple[Any, str, Any]]:
                 yield mapper.class_, column.name, row
 
 
-def _opens(purpose: str, sealed: str) -> bool:
+def _opens(row: Any, column: str) -> bool:
     try:
-        keyring().open(purpose, sealed)
+        getattr(row, f"open_{column.removesuffix(SEALED)}")()
     except KeyUnreadable:
         return False
     return True

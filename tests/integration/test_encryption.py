@@ -144,6 +144,21 @@ def test_what_does_not_open_is_named_and_left_alone(filled: Flask, app_with: Mak
     assert "(two)" in result.stderr
 
 
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_what_was_moved_to_another_row_or_origin_is_named_as_well(filled: Flask) -> None:
+    providers_table = sa.inspect(Provider).local_table
+    with filled.app_context():
+        sealed = _rows()[0].api_key_sealed
+        for name, moved in (
+            ("three", {"api_key_sealed": sealed}),
+            ("four", {"base_url": "https://evil.example/v1"}),
+        ):
+            of_that_name = providers_table.c.name == name
+            db.session.execute(sa.update(providers_table).where(of_that_name).values(moved))
+        commit()
+        assert {it.rpartition(" ")[2] for it in keys.status().unreadable} == {"(three)", "(four)"}
+
+
 def test_rotating_with_foreign_keys_is_refused(filled: Flask, app_with: MakeApp) -> None:
     app = app_with(NEW)
     with filled.app_context():
