@@ -89,6 +89,10 @@ class ResourceView(Gate, BaseModelView):
         """What people call it."""
         return str(row.root_name)
 
+    def version_of(self, row: Any) -> int:
+        """What a save of it is checked against."""
+        return int(row.version)
+
     @property
     def can_create(self) -> bool:
         """Buttons stand only where they would work."""

@@ -133,6 +133,9 @@ class LLMConfigView(ResourceView):
     def name_of(self, row: LLMConfig) -> str:
         return f"{row.model_name} of {row.agent.name}"
 
+    def version_of(self, row: LLMConfig) -> int:
+        return row.agent.version
+
     def create_form(self, obj: Any = None) -> LLMConfigForm:
         given = {"agent_id": request.args.get("agent", "")[:64]}
         return NewLLMConfigForm(request.form if request.method == "POST" else None, data=given)
@@ -140,7 +143,7 @@ class LLMConfigView(ResourceView):
     def edit_form(self, obj: Any = None) -> LLMConfigForm:
         form: LLMConfigForm = super().edit_form(obj)
         if request.method != "POST":
-            form.version.data = obj.agent.version
+            form.version.data = self.version_of(obj)
         return form
 
     @expose("/move/", methods=("POST",))

@@ -365,6 +365,8 @@ def test_a_stale_step_shows_mine_and_theirs(console: Console, analyst: int, do: 
     page = f"/admin/llm_config/edit/?id={chain_of(do)[0]['id']}"
     mine = {**console.form(page), "model_name": "mine"}
     do(agents.update_agent, "analyst", {"llm_model": "theirs"})
+    newer = int(mine["version"]) + 1
+    assert f'id="stored-version" data-live="any" hidden>{newer}<' in console.get(page).text
     shown = console.post(page, **mine).text
     assert "<pre>theirs</pre></td><td><pre>mine</pre>" in shown
     assert chain_of(do)[0]["model_name"] == "theirs"

@@ -5,6 +5,7 @@
 import { lookIn } from "./session.js";
 import { listen, socketIsOpen } from "./socket.js";
 import { startTimes } from "./times.js";
+import { toast } from "./toasts.js";
 
 const GATHER_MS = 150; // one question for all the messages of a change
 const POLL_S = 5; // while the socket is down
@@ -17,6 +18,7 @@ const late = new Set(); // regions that were busy when their turn came
 let gathering = null;
 let rev = null;
 let seconds = 0;
+let isGone = false;
 
 export function startRegions() {
   if (regions().length === 0) return;
@@ -70,7 +72,8 @@ async function refresh() {
     const signal = AbortSignal.timeout(PATIENCE_MS);
     const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal });
     if (answer.redirected) lookIn(); // signed out, most likely
-    if (!answer.ok || answer.redirected) return; // or deleted: what is shown stays
+    if (answer.status === 404) sayGone();
+    if (!answer.ok || answer.redirected) return; // what is shown stays
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const id of ids) take(id, page.getElementById(id));
   } catch {
@@ -79,6 +82,11 @@ async function refresh() {
     gathering = null;
     want(() => false); // what has come meanwhile
   }
+}
+
+function sayGone() {
+  if (!isGone) toast("What this page shows has been deleted or renamed.", "error");
+  isGone = true;
 }
 
 function take(id, fresh) {
