@@ -43,6 +43,9 @@ def main(what: str) -> int:
         command = " ".join(map(str, error.cmd))
         print(f"Failed (exit code {error.returncode}): {command}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"Cannot install: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("Interrupted; the next start goes on with it.", file=sys.stderr)
         return 130
@@ -51,13 +54,14 @@ def main(what: str) -> int:
 
 def install_packages(what: str) -> None:
     """Bring .venv to what the locked requirements say; nothing to do in most cases."""
+    if is_installed(what):
+        return  # also where it is somebody else's, who alone may write there
     VENV.mkdir(exist_ok=True)
     with (VENV / ".install-lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two `make up` at once: one installs, one waits
-        stamp = VENV / f".installed-{what}"
-        wanted = fingerprint(what)
-        if stamp.exists() and stamp.read_text() == wanted and PYTHON.exists():
+        if is_installed(what):
             return
+        stamp(what).unlink(missing_ok=True)
         ensure_venv()
         print(f"Installing {REQUIREMENTS[what]} into .venv (once; a minute or two) ...", flush=True)
         # Left to itself, pip would build what has no wheel with the newest setuptools there is:
@@ -68,7 +72,18 @@ def install_packages(what: str) -> None:
         pip("--require-hashes", "--requirement", str(first))
         pip("--require-hashes", *HERE, "--requirement", str(locked))
         pip("--no-deps", *HERE, "--editable", str(ROOT / "client"))
-        stamp.write_text(wanted)
+        stamp(what).write_text(fingerprint(what))
+
+
+def is_installed(what: str) -> bool:
+    """Whether .venv is what the locked requirements say."""
+    fits = stamp(what).exists() and stamp(what).read_text() == fingerprint(what)
+    return fits and PYTHON.exists()
+
+
+def stamp(what: str) -> Path:
+    """Holds the hash of what was installed."""
+    return VENV / f".installed-{what}"
 
 
 def build_requirements(locked: str) -> str:

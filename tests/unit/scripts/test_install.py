@@ -41,6 +41,15 @@ def test_nothing_is_run_when_the_stamp_fits(
     (install.VENV / ".installed-runtime").write_text(install.fingerprint("runtime"))
     monkeypatch.setattr(install, "pip", lambda *_: pytest.fail("ran pip"))
     install.install_packages("runtime")
+    assert not (install.VENV / ".install-lock").exists()  # a service's user may write nothing here
+
+
+def test_folder_that_cannot_be_written_to_is_told_in_a_sentence(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install.VENV.write_text("")  # a file: root, as whom tests may run, may write anywhere else
+    assert install.main("runtime") == 1
+    assert capsys.readouterr().err.startswith("Cannot install: ")
 
 
 def test_nothing_is_downloaded_that_is_not_locked(
@@ -87,6 +96,8 @@ def test_failed_installation_leaves_no_stamp(
     def fail(*arguments: str) -> None:
         raise install.InstallError("no network")
 
+    install.VENV.mkdir()
+    (install.VENV / ".installed-runtime").write_text("of an earlier version")
     monkeypatch.setattr(install, "ensure_venv", lambda: None)
     monkeypatch.setattr(install, "pip", fail)
     with pytest.raises(install.InstallError):
