@@ -255,7 +255,7 @@ def test_a_recount_finds_what_the_usage_says(app: Flask, trader: Api, spend: Spe
     spend(4, provider="groq")
     with app.app_context():
         db.session.execute(sa.update(budget_counting.SPENDS).values(cost_nanos=1, cost_attos=7))
-        db.session.execute(sa.text("UPDATE budgets SET recount_at = '2020-01-01'"))
+        budget_counting.request_recount()
         db.session.commit()
         assert budget_counting.sweep() == 3
         assert budget_counting.sweep() == 0
