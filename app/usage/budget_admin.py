@@ -19,7 +19,7 @@ from app.providers import services as providers
 from app.providers.models import BudgetState
 from app.usage import budgets
 from app.usage.budget_counting import Spending, target_names, target_of
-from app.usage.budget_models import Budget, BudgetScope, Period
+from app.usage.budget_models import Budget, BudgetPeriod, BudgetScope
 from app.usage.budget_schemas import BudgetIn, BudgetPatch
 from app.usage.measures import show_money
 from app.usage.periods import zone_names
@@ -30,7 +30,7 @@ SCOPES = {
     BudgetScope.PROVIDER: "one provider",
     BudgetScope.ALL: "everything",
 }
-PERIODS = {Period.DAY: "a day", Period.MONTH: "a month"}
+PERIODS = {BudgetPeriod.DAY: "a day", BudgetPeriod.MONTH: "a month"}
 OFFERED_AGENTS = {"page": 1, "page_size": 200}
 NAMED = 20
 """Agents on a blocked provider that are named."""
@@ -40,7 +40,7 @@ class BudgetForm(ResourceForm):
     """A budget that is there: whom it is for does not change."""
 
     name = LineField("Name", required=True)
-    period = SelectField("Window", choices=choices(PERIODS.items()), default=Period.MONTH)
+    period = SelectField("Window", choices=choices(PERIODS.items()), default=BudgetPeriod.MONTH)
     timezone = LineField("Time zone", render_kw={"list": "zones", "spellcheck": "false"})
     warn_at = MoneyField("Warn at, US dollars")
     block_at = MoneyField("Block at, US dollars")

@@ -14,7 +14,7 @@ from app.changes.state_cache import StateCache, cache_of_app
 from app.core.db import db
 from app.providers.adapters import get_adapter, list_types
 from app.providers.models import BudgetState, Provider
-from app.usage.budget_models import Budget, BudgetScope, Period
+from app.usage.budget_models import Budget, BudgetPeriod, BudgetScope
 from app.usage.budget_windows import Window, judge, window_at
 
 
@@ -23,7 +23,7 @@ class Limit:
     """An active budget."""
 
     id: int
-    period: Period
+    period: BudgetPeriod
     timezone: str
     warn_at: Decimal | None
     block_at: Decimal | None

@@ -21,7 +21,7 @@ class BudgetScope(StrEnum):
     ALL = "all"
 
 
-class Period(StrEnum):
+class BudgetPeriod(StrEnum):
     """How long a window is, in the budget's time zone."""
 
     DAY = "day"
@@ -44,7 +44,7 @@ class Budget(TrackedRoot, Base):
     scope: Mapped[BudgetScope] = tracked(text_enum(BudgetScope))
     target_id: Mapped[int | None] = tracked(index=True, default=None)
     """The agent or the provider. Not a foreign key: neither has to ask before it is deleted."""
-    period: Mapped[Period] = tracked(text_enum(Period))
+    period: Mapped[BudgetPeriod] = tracked(text_enum(BudgetPeriod, "period"))
     timezone: Mapped[str] = tracked(sa.String(64), default="UTC")
     currency: Mapped[str] = tracked(sa.String(3), default=CURRENCY)
     warn_at: Mapped[Decimal | None] = tracked(default=None)

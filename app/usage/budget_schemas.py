@@ -10,7 +10,7 @@ from app.prices.cost import CURRENCY
 from app.prices.fields import Money
 from app.providers.models import BudgetState
 from app.usage.budget_counting import Spending
-from app.usage.budget_models import Budget, BudgetScope, Period
+from app.usage.budget_models import Budget, BudgetPeriod, BudgetScope
 from app.usage.measures import show_money
 from app.usage.periods import is_zone
 
@@ -32,7 +32,7 @@ class BudgetPatch(Schema):
     """What may change; whom a budget is for does not."""
 
     name = Text(min_length=1, max_length=128)
-    period = fields.Enum(Period, by_value=True)
+    period = fields.Enum(BudgetPeriod, by_value=True)
     timezone = fields.String(
         validate=_known_zone, metadata={"description": "Whose days and months; default UTC."}
     )
@@ -48,7 +48,7 @@ class BudgetIn(BudgetPatch):
     scope = fields.Enum(BudgetScope, by_value=True, required=True)
     agent_id = Text(max_length=64, allow_none=True)
     provider = Text(max_length=128, allow_none=True, metadata={"description": "Its name."})
-    period = fields.Enum(Period, by_value=True, required=True)
+    period = fields.Enum(BudgetPeriod, by_value=True, required=True)
     timezone = fields.String(validate=_known_zone, load_default="UTC")
     currency = fields.String(validate=validate.Equal(CURRENCY))
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from app.providers.models import BudgetState
-from app.usage.budget_models import Period
+from app.usage.budget_models import BudgetPeriod
 
 
 class Window(NamedTuple):
@@ -23,11 +23,11 @@ class Window(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def window_at(period: Period, timezone: str, moment: datetime) -> Window:
+def window_at(period: BudgetPeriod, timezone: str, moment: datetime) -> Window:
     """The window that a moment belongs to: a day or a month of the time zone's calendar."""
     zone = ZoneInfo(timezone)
     first = moment.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-    if period is Period.MONTH:
+    if period is BudgetPeriod.MONTH:
         first = first.replace(day=1)
         # The first of a month and 31 days lie in the next one, whatever its length.
         following = (first + timedelta(days=31)).replace(day=1)

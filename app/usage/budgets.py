@@ -13,7 +13,7 @@ from app.core.versions import check_version
 from app.providers.models import BudgetState, Provider
 from app.usage import budget_counting
 from app.usage.budget_counting import Spending, recount, target_of, tell_target
-from app.usage.budget_models import Budget, BudgetScope, Period
+from app.usage.budget_models import Budget, BudgetPeriod, BudgetScope
 from app.usage.budget_windows import window_at
 
 CHANGEABLE = ("name", "period", "timezone", "warn_at", "block_at", "is_active")
@@ -61,7 +61,7 @@ def add_budget(data: dict[str, Any]) -> Budget:
         name=data["name"],
         scope=scope,
         target_id=_find_target(scope, data),
-        period=Period(data["period"]),
+        period=BudgetPeriod(data["period"]),
         timezone=data.get("timezone") or "UTC",
         warn_at=data.get("warn_at"),
         block_at=data.get("block_at"),

@@ -9,7 +9,7 @@ from app.core.versions import check_version
 from app.transfer.restorers.base import Wish, past_of
 from app.usage import budgets
 from app.usage.budget_counting import target_names, target_of
-from app.usage.budget_models import Budget, BudgetScope, Period
+from app.usage.budget_models import Budget, BudgetPeriod, BudgetScope
 
 
 def restore_budget(wish: Wish) -> tuple[Any, list[str]]:
@@ -37,7 +37,7 @@ def _data_of(image: dict[str, Any]) -> dict[str, Any]:
     money = {name: image.get(name) for name in ("warn_at", "block_at")}
     return {
         "name": image["name"],
-        "period": Period(image["period"]),
+        "period": BudgetPeriod(image["period"]),
         "timezone": image["timezone"],
         "is_active": image["is_active"],
         **{name: None if it is None else Decimal(it) for name, it in money.items()},

@@ -24,7 +24,7 @@ from app.transfer import document
 from app.transfer.export import export_document
 from app.transfer.importing import import_document
 from app.usage import budgets
-from app.usage.budget_models import Budget, BudgetScope, Period
+from app.usage.budget_models import Budget, BudgetPeriod, BudgetScope
 from app.webhooks import services as webhooks
 from app.webhooks.models import EventType, Webhook
 
@@ -116,7 +116,7 @@ budget_items = st.fixed_dictionaries(
     {
         "name": names,
         "scope": st.sampled_from(BudgetScope),
-        "period": st.sampled_from(Period),
+        "period": st.sampled_from(BudgetPeriod),
         "timezone": st.sampled_from(["UTC", "Asia/Kathmandu"]),
         "warn_at": st.none() | st.just(Decimal("0.000000000001")),
         "block_at": st.sampled_from([Decimal(1), Decimal("999999999.5")]),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.providers.models import BudgetState
-from app.usage.budget_models import Period
+from app.usage.budget_models import BudgetPeriod
 from app.usage.budget_windows import judge, window_at
 from app.usage.cubes import QUARTER
 
@@ -24,9 +24,9 @@ MOMENTS = st.datetimes(
 )
 
 
-@given(st.sampled_from(Period), st.sampled_from(ZONES), MOMENTS)
+@given(st.sampled_from(BudgetPeriod), st.sampled_from(ZONES), MOMENTS)
 def test_windows_follow_each_other_without_a_gap(
-    period: Period, timezone: str, moment: datetime
+    period: BudgetPeriod, timezone: str, moment: datetime
 ) -> None:
     window = window_at(period, timezone, moment)
     assert window.start <= moment < window.end
@@ -51,7 +51,7 @@ def test_windows_follow_each_other_without_a_gap(
     ],
 )
 def test_a_window(period: str, timezone: str, moment: str, start: str, hours: int) -> None:
-    window = window_at(Period(period), timezone, datetime.fromisoformat(moment))
+    window = window_at(BudgetPeriod(period), timezone, datetime.fromisoformat(moment))
     assert window.start == datetime.fromisoformat(start)
     assert window.end - window.start == timedelta(hours=hours)
     assert window.start.astimezone(ZoneInfo(timezone)).hour == 0
