@@ -96,7 +96,7 @@ class AllAttemptsFailed(SwitchyardError):
     ) -> None:
         super().__init__(agent_id)
         self.agent_id = agent_id
-        self.attempts = tuple(attempts)
+        self.attempts: tuple[FailedAttempt, ...] = tuple(attempts)
         """Each `FailedAttempt` in the order of the calls. Steps that cool down are not tried."""
         self.deadline_exceeded = deadline
         """The time for the whole chain was over before its end."""

@@ -137,7 +137,7 @@ class Recorder:
         self._submit = submit
         self._began = time.monotonic()
         self._known: set[str] = set()
-        self.reported = False
+        self.reported: bool = False
         """At least one event has been submitted."""
         self._last_error: BaseException | None = None
 

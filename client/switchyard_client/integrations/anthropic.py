@@ -42,7 +42,7 @@ class SwitchyardAnthropic:
         task: str | None = None,
         deadline: float | None = None,
     ) -> None:
-        self.messages = Messages(_calls(client, agent_id, task, deadline))
+        self.messages: Messages = Messages(_calls(client, agent_id, task, deadline))
 
 
 class AsyncSwitchyardAnthropic:
@@ -56,7 +56,7 @@ class AsyncSwitchyardAnthropic:
         task: str | None = None,
         deadline: float | None = None,
     ) -> None:
-        self.messages = AsyncMessages(_calls(client, agent_id, task, deadline))
+        self.messages: AsyncMessages = AsyncMessages(_calls(client, agent_id, task, deadline))
 
 
 class Messages:

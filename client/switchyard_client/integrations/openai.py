@@ -8,7 +8,7 @@ Model, parameters, endpoint and key are those of the step that answers; what you
 
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import openai
 
@@ -18,6 +18,7 @@ from ._pools import Pool
 
 __all__ = ["AsyncCompletions", "AsyncSwitchyardOpenAI", "Chat", "Completions", "SwitchyardOpenAI"]
 
+Kind = TypeVar("Kind")
 Arguments = dict[str, Any]
 Shape = Callable[[Attempt, Arguments], Arguments]
 
@@ -44,8 +45,9 @@ class SwitchyardOpenAI:
         deadline: float | None = None,
     ) -> None:
         calls = ChainedCalls(client, agent_id, task=task, deadline=deadline)
-        self.chat = Chat(Completions(calls, "chat.completions", _chat_arguments))
-        self.responses = Completions(calls, "responses", _response_arguments)
+        completions = Completions(calls, "chat.completions", _chat_arguments)
+        self.chat: Chat[Completions] = Chat(completions)
+        self.responses: Completions = Completions(calls, "responses", _response_arguments)
 
 
 class AsyncSwitchyardOpenAI:
@@ -60,15 +62,16 @@ class AsyncSwitchyardOpenAI:
         deadline: float | None = None,
     ) -> None:
         calls = ChainedCalls(client, agent_id, task=task, deadline=deadline)
-        self.chat = Chat(AsyncCompletions(calls, "chat.completions", _chat_arguments))
-        self.responses = AsyncCompletions(calls, "responses", _response_arguments)
+        completions = AsyncCompletions(calls, "chat.completions", _chat_arguments)
+        self.chat: Chat[AsyncCompletions] = Chat(completions)
+        self.responses: AsyncCompletions = AsyncCompletions(calls, "responses", _response_arguments)
 
 
-class Chat:
+class Chat(Generic[Kind]):
     """Where `openai` has them."""
 
-    def __init__(self, completions: Any) -> None:
-        self.completions = completions
+    def __init__(self, completions: Kind) -> None:
+        self.completions: Kind = completions
 
 
 class Completions:
