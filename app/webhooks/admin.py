@@ -107,6 +107,13 @@ class WebhookView(ResourceView):
             return str(self.render("switchyard/webhook_made.html", model=webhook, secret=made[0]))
         return self._form_page(self.create_template, form)
 
+    def _return_url(self) -> str:
+        """The way back. Flask-Admin looks for it under the name of the form's own field, too."""
+        forms = (f"{self.endpoint}.create_view", f"{self.endpoint}.edit_view")
+        if request.endpoint in forms and "url" not in request.args:
+            return str(self.get_url(".index_view"))
+        return super()._return_url()
+
     @expose("/test/", methods=("POST",))
     def test_view(self) -> ResponseReturnValue:
         """Send it a test now; its page shows what comes of it."""

@@ -75,12 +75,14 @@ def test_a_key_in_the_url_is_on_no_page_not_even_beside_an_error(
     edit = "/admin/webhook/edit/?id=1"
     pages = [
         refused,
+        # The way back is another parameter of that name.
+        console.save(NEW, name="pager", url=f"hooks.example.com?sig={key}").text,
         console.save(NEW, **typed).text,
         console.save(edit, name="chat").text,  # its URL as it was shown
         console.save(edit, name="late", url=typed["url"], version="1").text,
         *(console.get(path).text for path in (SHOWN, edit, "/admin/webhook/", "/admin/history/")),
     ]
-    assert "Somebody else" in pages[3]
+    assert "Somebody else" in pages[4]
     assert not [page for page in pages if key in page]
     with app.app_context():
         webhook = db.session.get_one(Webhook, 1)
