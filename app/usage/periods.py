@@ -13,6 +13,9 @@ from app.usage.cubes import DAY, QUARTER, floor
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
+# Where every zone can say which day it was.
+_EARLIEST = datetime.min.replace(tzinfo=UTC) + timedelta(days=2)
+_LATEST = datetime.max.replace(tzinfo=UTC) - timedelta(days=2)
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def _read(name: str, text: str, zone: ZoneInfo, *, days: int) -> datetime:
         else:
             moment = datetime.fromisoformat(with_plus(text))
             moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
-        return moment.astimezone(UTC)
+        return min(max(moment.astimezone(UTC), _EARLIEST), _LATEST)
     except (ValueError, OverflowError):
         message = "Neither a date (2026-11-20) nor an ISO-8601 time (2026-11-20T12:00:00Z)."
         raise Invalid.field(name, message) from None

@@ -60,6 +60,15 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         read_period(text, None, read_zone("UTC"))
 
 
+@pytest.mark.parametrize("text", ["0001-01-01T00:00", "9999-12-31T23:59"])
+def test_every_zone_can_say_of_which_day_a_period_s_ends_are(text: str) -> None:
+    period = read_period(text, text, ZoneInfo("UTC"))
+    for end in (period.start, period.end):
+        assert end
+        for zone in ("Pacific/Kiritimati", "Etc/GMT+12"):
+            (end - timedelta(microseconds=1)).astimezone(ZoneInfo(zone))
+
+
 @pytest.mark.parametrize("name", ["", "utc ", "Berlin", "../UTC", "/etc/localtime", "a\x00"])
 def test_what_is_no_zone_is_refused(name: str) -> None:
     with pytest.raises(Invalid, match="tz"):
