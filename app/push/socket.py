@@ -45,6 +45,12 @@ def admit() -> None:
     _guard_socket()
 
 
+@blueprint.errorhandler(ConnectionError)
+def forget(_error: ConnectionError) -> str:
+    """The client left before its handshake was answered: there is nobody to say anything to."""
+    return ""
+
+
 def serve(ws: Server) -> None:
     """One open socket, until it ends."""
     subscriber = Subscriber(ws.sock, g.identity, _audience(current_caller()), g.admitted_at)
