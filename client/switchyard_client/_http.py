@@ -79,7 +79,7 @@ class _Connecting:
 
     def _new_conn(self: Any) -> socket.socket:
         try:
-            return open_socket(self.host, self.port, self.timeout, self.flag)
+            return open_socket(self._dns_host, self.port, self.timeout, self.flag)
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
         except TimeoutError as error:
