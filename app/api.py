@@ -195,7 +195,10 @@ def _unexpected(error: Exception) -> Any:
 
 
 def _message(error: HTTPException, errors: dict[str, Any]) -> str | None:
-    names = [name for fields in errors.values() if isinstance(fields, dict) for name in fields]
+    located = [fields for fields in errors.values() if isinstance(fields, dict)]
+    if whole := [text for fields in located for text in fields.get("_schema", ())]:
+        return " ".join(whole)
+    names = [name for fields in located for name in fields]
     return f"Not valid: {', '.join(names)}." if names else error.description
 
 

@@ -54,12 +54,14 @@ class Stale(SwitchyardError):
 
 
 class Invalid(SwitchyardError):
-    """A field's value is refused. ``errors`` maps field names to messages."""
+    """A field's value is refused. ``errors`` maps field names to messages; ``_schema`` is no field,
+    but all that was sent."""
 
     status = 422
 
     def __init__(self, errors: dict[str, list[str]], message: str | None = None) -> None:
-        super().__init__(message or "; ".join(f"{k}: {' '.join(v)}" for k, v in errors.items()))
+        told = (" ".join(t) if k == "_schema" else f"{k}: {' '.join(t)}" for k, t in errors.items())
+        super().__init__(message or "; ".join(told))
         self.errors = errors
 
     @classmethod

@@ -80,6 +80,7 @@ class Schema(ma.Schema):
     class Meta:
         unknown = ma.RAISE
 
+    error_messages = {"type": "Not a JSON object."}  # noqa: RUF012
     needs_body = True
 
 
