@@ -103,6 +103,9 @@ def test_filters_narrow_it(api: Api, analyst: dict[str, Any], changes: Changes, 
     assert since == {before + 1, before + 2}
     until = {c["rev"] for c in changes(f"until={start:%Y-%m-%dT%H:%M:%S.%fZ}")}
     assert max(until) == before
+    last = changes(f"rev_from={before + 2}")[0]["at"].replace("+00:00", "Z")
+    assert {c["rev"] for c in changes(f"since={last}")} == {before + 2}
+    assert max(c["rev"] for c in changes(f"until={last}")) == before + 1
     assert changes("actor=nobody") == []
 
 

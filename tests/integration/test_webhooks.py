@@ -300,7 +300,7 @@ def test_a_webhook_that_goes_to_sleep_meanwhile(
     services.update_webhook(webhook_id, {"is_active": False})
     failed = deliveries.Attempt(utcnow(), http_status=500, latency_ms=1, error="no")
     deliveries.record_attempt(claim, failed)
-    assert [row.status for row in stored()] == [CANCELLED, CANCELLED]
+    assert [(row.status, row.next_attempt_at) for row in stored()] == [(CANCELLED, None)] * 2
 
     # Announced by a transaction that had not seen it fall asleep.
     move(status=PENDING, next_attempt_at=utcnow())
