@@ -1,1 +1,1 @@
-"""What looks across domains: the overview."""
+"""Pages that look across domains: the overview, an agent's page, search, health and jobs, settings."""
