@@ -108,6 +108,12 @@ def recount(budget_id: int) -> None:
     commit()
 
 
+def lock_spending(budget_id: int) -> None:
+    """For whoever deletes a budget: what was counted for it goes, too, and is locked first."""
+    of_budget = sa.select(SPENDS.c.window_start).where(SPENDS.c.budget_id == budget_id)
+    db.session.execute(of_budget.order_by(SPENDS.c.window_start).with_for_update())
+
+
 def request_recount() -> None:
     """Have every budget summed up anew soon: costs were corrected. Not committed."""
     db.session.execute(sa.update(BUDGETS).where(BUDGETS.c.is_active).values(recount_at=utcnow()))

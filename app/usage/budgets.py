@@ -104,6 +104,7 @@ def change_budget(budget: Budget, data: dict[str, Any]) -> None:
 
 def delete_budget(budget_id: int, expected_version: int | None = None) -> None:
     """Remove a budget and what was counted for it. Raises NotFound, Stale."""
+    budget_counting.lock_spending(budget_id)
     budget = get_budget(budget_id, for_update=True)
     check_version(budget.version, expected_version)
     remove_budget(budget)

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -16,6 +18,7 @@ from app.core.db import db
 from app.tasks import assignments
 from app.tasks import services as tasks
 from app.transfer.importing import import_document
+from app.usage import budget_counting, budgets
 from tests.conftest import close_app, make_app
 from tests.support.processes import wait_until
 from tests.support.servers import RedisServer
@@ -39,10 +42,10 @@ def patient(
 
 
 @contextmanager
-def agent_held(app: Flask, slug: str) -> Iterator[Callable[[int], None]]:
-    """``wait_for(number)``: until so many writers wait, behind this agent or behind each other."""
+def held(app: Flask, rows: sa.Select[Any]) -> Iterator[Callable[[int], None]]:
+    """``wait_for(number)``: until so many writers wait, behind these rows or behind each other."""
     with app.app_context(), db.engine.connect() as holder:
-        holder.execute(sa.select(Agent.id).where(Agent.agent_id == slug).with_for_update())
+        holder.execute(rows.with_for_update())
         yield lambda number: wait_until(
             lambda: holder.scalar(WAITING) == number, f"{number} writers wait"
         )
@@ -72,7 +75,7 @@ def test_writes_of_several_agents_do_not_cross(patient: Flask) -> None:
         lambda: tasks.delete_task(task_id, cascade=True),
     ]
     with ThreadPoolExecutor(len(works)) as pool:
-        with agent_held(patient, "b") as wait_for:
+        with held(patient, sa.select(Agent.id).where(Agent.agent_id == "b")) as wait_for:
             writers = [start(pool, patient, work) for work in works]
             wait_for(len(works))
         for writer in writers:
@@ -84,10 +87,24 @@ def test_a_user_goes_with_their_agents_beside_a_save_of_one(patient: Flask) -> N
         owner = accounts.create_user("u@example.com", "long-enough-password", "viewer").id
         agents.create_agent({"name": "a", "owner_id": owner, "llm_configs": [STEP]})
     with ThreadPoolExecutor(2) as pool:
-        with agent_held(patient, "a") as wait_for:
+        with held(patient, sa.select(Agent.id).where(Agent.agent_id == "a")) as wait_for:
             save = start(pool, patient, lambda: agents.update_agent("a", {"llm_model": "n"}))
             wait_for(1)
             delete = start(pool, patient, lambda: accounts.delete_user(owner, cascade=True))
             wait_for(2)
         save.result()
+        delete.result()
+
+
+def test_a_budget_goes_beside_a_recount_of_it(patient: Flask) -> None:
+    with patient.app_context():
+        limits = {"scope": "all", "period": "day", "block_at": Decimal(1)}
+        budget = budgets.create_budget({"name": "b", **limits}).id
+    with ThreadPoolExecutor(2) as pool:
+        with held(patient, sa.select(budget_counting.SPENDS)) as wait_for:
+            recount = start(pool, patient, lambda: budget_counting.recount(budget))
+            wait_for(1)
+            delete = start(pool, patient, lambda: budgets.delete_budget(budget))
+            wait_for(2)
+        recount.result()
         delete.result()
