@@ -1,1 +1,1 @@
-"""Pages that look across domains: the overview, an agent's page, search, health and jobs, settings."""
+"""Pages that look across domains: the overview, an agent's page, search, health, settings."""
