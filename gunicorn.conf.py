@@ -40,6 +40,9 @@ control_socket_disable = True
 def post_worker_init(worker: Worker) -> None:
     """Open sockets would hold SIGTERM for the whole grace time, and worker_exit comes after it."""
     _check_keys(worker.wsgi)
+    # It quotes requests that it cannot read, the token in them too: in our log that is masked.
+    worker.log.error_log.handlers.clear()
+    worker.log.error_log.propagate = True
     # What is loaded by now stays: a full collection that walks it all stops every request 100 ms.
     gc.collect()
     gc.freeze()

@@ -4,6 +4,7 @@ import http.client
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -75,6 +76,14 @@ def test_a_body_in_chunks_that_are_none_is_a_bad_request(web: WebServer) -> None
         with closing(connection):
             assert connection.getresponse().status == 400, chunks
     assert "unexpected error" not in web.output()
+
+
+def test_a_request_that_cannot_be_read_leaves_no_token_in_the_log(web: WebServer) -> None:
+    with socket.create_connection(("127.0.0.1", web.port), 60) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nAuthorization Bearer canary-0123456789\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 400")
+    web.wait_until(lambda: "Invalid HTTP Header" in web.output(), "it is told of")
+    assert "canary-0123456789" not in web.output()
 
 
 def test_killed_worker_is_replaced(web: WebServer) -> None:
