@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import request
+from flask import g, request
 from flask_admin.model.template import macro
 from wtforms import BooleanField, SelectField
 from wtforms.fields.choices import SelectChoice
@@ -143,10 +143,15 @@ class ProviderView(ResourceView):
     def render(self, template: str, **kwargs: Any) -> str:
         """Every page of a provider says who depends on it."""
         if (provider := kwargs.get("model")) is not None:
-            kwargs["used_by"] = services.used_by(provider, at_most=SHOWN_STEPS)
+            kwargs["used_by"] = services.used_by(provider, SHOWN_STEPS, sees=_is_in_sight)
             kwargs["many"] = SHOWN
         kwargs["states"] = STATES
         return str(super().render(template, **kwargs))
+
+
+def _is_in_sight(user: Any) -> bool:
+    """Whether the person may know of what uses a provider; a viewer not of others' agents."""
+    return bool(g.caller.sees(getattr(user, "owner_id", None)))
 
 
 def _types(capability: Capability) -> list[SelectChoice]:

@@ -1,5 +1,6 @@
 """The verbs of providers. A save is itself the request for a check: health finds it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -159,13 +160,18 @@ def remove_provider(provider: Provider) -> None:
     flush()
 
 
-def used_by(provider: Provider, at_most: int | None = None) -> list[str]:
+def used_by(
+    provider: Provider,
+    at_most: int | None = None,
+    sees: Callable[[Tracked], bool] = lambda _root: True,
+) -> list[str]:
     """The agents (or whatever else points here) that depend on the provider, by name.
 
     ``at_most`` bounds how many steps are looked at: a page need not name ten thousand agents.
+    ``sees`` says which of them may be named.
     """
     rows = (row for row in referrers(provider, at_most) if isinstance(row, Tracked))
-    return sorted({row.root.root_name for row in rows})
+    return sorted({row.root.root_name for row in rows if sees(row.root)})
 
 
 def note_environment_keys() -> list[str]:

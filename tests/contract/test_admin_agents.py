@@ -374,7 +374,7 @@ def test_a_stale_step_shows_mine_and_theirs(console: Console, analyst: int, do: 
 
 @on_one_database
 def test_other_people_s_agents_are_on_none_of_a_viewer_s_pages(
-    console: Console, analyst: int, do: Do, app: Flask
+    console: Console, analyst: int, provider: int, do: Do, app: Flask
 ) -> None:
     somebody = do(lambda: create_user("other@example.com", PASSWORD, Role.VIEWER).id)
     do(create_user, "viewer@example.com", PASSWORD, Role.VIEWER)
@@ -383,7 +383,9 @@ def test_other_people_s_agents_are_on_none_of_a_viewer_s_pages(
     do(agents.update_agent, "analyst", {"owner_id": somebody})
     viewer = Console(app, "viewer@example.com", PASSWORD)
     pages = ("agent/", "llm_config/", "voice/", "task/grid/", f"task/details/?id={task_id}")
-    for path in (*pages, "llm_config/export/csv/", "agent/export/json/"):
+    used = f"provider/details/?id={provider}"
+    assert "analyst" in console.get(f"/admin/{used}").text
+    for path in (*pages, used, "llm_config/export/csv/", "agent/export/json/"):
         assert "nalyst" not in viewer.get(f"/admin/{path}").text, path
     assert viewer.get(f"/admin/agent/details/?id={analyst}").status_code == 404
 
