@@ -16,6 +16,9 @@ AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 COLOURS = ["color-contrast", "link-in-text-block"]
 GRAVE = {"serious", "critical"}
+TOO_WIDE = """[...document.querySelectorAll("html, .table-scroll")]
+    .filter((it) => it.scrollWidth > it.clientWidth)
+    .map((it) => `${it.ariaLabel}: ${it.scrollWidth} > ${it.clientWidth}`)"""
 IN_THE_MENU = {
     "Overview",
     "Providers",
@@ -62,6 +65,13 @@ def test_the_menu_leads_everywhere(admin: Page) -> None:
     pages = {path.partition("?")[0] for path in PAGES.values()}
     paths = {str(link.get_attribute("href")) for link in links.all()}
     assert {path for path in paths if path.startswith("/admin")} <= pages
+
+
+def test_a_phone_s_reader_need_not_scroll_sideways(admin: Page, ids: Mapping[str, int]) -> None:
+    admin.set_viewport_size({"width": 320, "height": 700})
+    for name in ("calls", "costs", "provider", "prices-fill", "agents", "llm-configs"):
+        admin.goto(PAGES[name].format(**ids))
+        assert admin.evaluate(TOO_WIDE) == [], name
 
 
 def expect_landmarks(page: Page) -> None:
