@@ -20,7 +20,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built of a copy, so that no build folder is left in the checkout."""
     folder = tmp_path_factory.mktemp("wheel")
     source = shutil.copytree(
-        ROOT / "client", folder / "client", ignore=shutil.ignore_patterns("*.egg-info", ".*cache")
+        ROOT / "client",
+        folder / "client",
+        ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"),
     )
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder]
     subprocess.run([*command, source], check=True, capture_output=True)
