@@ -38,16 +38,11 @@ from ._events import (
 )
 from ._models import Status
 from ._protocol import Protocol
-from ._sockets import abandon_socket
+from ._sockets import Selector, abandon_socket
 from ._stream import Stream
 from ._transport import USER_AGENT, Transport
 
 logger = logging.getLogger("switchyard_client")
-
-# poll() has no limit on descriptor numbers and, unlike epoll, needs no descriptor of its own.
-_Selector: type[selectors.BaseSelector] = getattr(
-    selectors, "PollSelector", selectors.SelectSelector
-)
 
 
 class Listener:
@@ -77,7 +72,7 @@ class Listener:
         self._stopping = False
         self._trouble = "it answers with what no Switchyard server says"
         self._bells: tuple[socket.socket, socket.socket] | None = None
-        self._selector = _Selector()
+        self._selector = Selector()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:

@@ -16,6 +16,11 @@ _LOOK_ROUND = 0.1
 
 _UNDER_WAY = (0, errno.EINPROGRESS, errno.EWOULDBLOCK)
 
+# poll() has no limit on descriptor numbers and, unlike epoll, needs no descriptor of its own.
+Selector: type[selectors.BaseSelector] = getattr(
+    selectors, "PollSelector", selectors.SelectSelector
+)
+
 Address = tuple[Any, ...]
 
 
@@ -36,12 +41,14 @@ def open_socket(host: str, port: int, timeout: float, flag: Flag) -> socket.sock
         addresses = deque(socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM))
     except UnicodeError:
         raise socket.gaierror(socket.EAI_NONAME, "no name of a host") from None
-    with selectors.DefaultSelector() as racing:
-        try:
-            winner = _race(racing, addresses, time.monotonic() + timeout, flag)
-        finally:
-            for entry in list(racing.get_map().values()):
-                entry.data.close()
+    racing = Selector()
+    try:
+        winner = _race(racing, addresses, time.monotonic() + timeout, flag)
+    finally:
+        losers = [entry.data for entry in racing.get_map().values()]
+        racing.close()
+        for sock in losers:
+            sock.close()
     winner.settimeout(timeout)
     return winner
 
@@ -52,8 +59,6 @@ def _race(
     failure: OSError = TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
     next_start = 0.0
     while (now := time.monotonic()) < deadline and (addresses or racing.get_map()):
-        if flag.raised:
-            raise TimeoutError("interrupted")
         if addresses and (now >= next_start or not racing.get_map()):
             next_start = now + HEAD_START
             try:
@@ -63,7 +68,10 @@ def _race(
                 failure = error
             continue
         until = min(next_start, deadline) if addresses else deadline
-        for entry, _ in racing.select(min(until - now, _LOOK_ROUND)):
+        ready = racing.select(min(until - now, _LOOK_ROUND))
+        if flag.raised:
+            raise TimeoutError("interrupted")
+        for entry, _ in ready:
             answered: socket.socket = entry.data
             racing.unregister(answered)
             code = answered.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

@@ -161,7 +161,9 @@ class Dialing:
     def _secure(self, host: str) -> None:
         if self._context is not None and self._socket is not None:
             secured = self._context.wrap_socket(
-                self._socket, server_hostname=host, do_handshake_on_connect=False
+                self._socket,
+                server_hostname=host.rstrip("."),  # a certificate names none with the dot
+                do_handshake_on_connect=False,
             )
             self._socket = secured  # before the handshake, which may be interrupted too
             secured.do_handshake()
@@ -175,6 +177,7 @@ class Dialing:
 
     def abandon(self) -> None:
         """In a forked child: let go of the connection without a byte on it."""
+        self._flag.raised = True  # gevent's threads go on
         sock = self._under_way()
         if sock is not None:
             abandon_socket(sock)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.client.conftest import ClientFactory
+from tests.support.addresses import resolve
 from tests.support.fault_server import FaultServer, agent, wait_until
 
 
@@ -37,6 +38,18 @@ def test_the_bundle_of_the_environment_is_trusted(
     client = make_client()
     server.wait_for_stream()
     assert client.wait_ready(60)
+
+
+def test_a_name_with_its_last_dot_is_the_one_in_the_certificate(
+    server: FaultServer,
+    make_client: ClientFactory,
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resolve(monkeypatch, "127.0.0.1")
+    url = f"https://switchyard.invalid.:{server.port}"
+    client = make_client(url=url, verify=str(certificate))
+    wait_until(lambda: client.status == "LIVE")
 
 
 def test_a_stranger_is_not_told_the_token(server: FaultServer, make_client: ClientFactory) -> None:
