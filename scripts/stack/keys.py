@@ -23,7 +23,7 @@ def ensure_secrets(data_dir: Path, database: Path | None, environ: Mapping[str, 
     already the keys are lost, not new: StartError.
     """
     path = data_dir / SECRETS_FILE
-    known = {**read_secrets(path), **environ}
+    known = read_secrets(path) | {name: value for name, value in environ.items() if value}
     wanted = {name: make for name, make in _MAKERS.items() if not _given(name, known)}
     is_used = database is not None and database.exists()
     if "ENCRYPTION_KEYS" in wanted and is_used:
@@ -34,7 +34,8 @@ def ensure_secrets(data_dir: Path, database: Path | None, environ: Mapping[str, 
     is_there = path.exists()
     if wanted and not (is_there and (database is None or is_used)):
         lines = [f"{name}={make()}\n" for name, make in wanted.items()]
-        write_private(path, (path.read_text() if is_there else _HEADER) + "".join(lines))
+        before = path.read_text().rstrip() + "\n" if is_there else _HEADER
+        write_private(path, before + "".join(lines))
 
 
 def _given(name: str, known: Mapping[str, str]) -> bool:

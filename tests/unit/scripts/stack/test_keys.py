@@ -34,7 +34,7 @@ def test_secrets_differ_between_installations(tmp_path: Path) -> None:
 def test_existing_file_is_completed_until_a_database_depends_on_it(tmp_path: Path) -> None:
     """A first start with a variable that would not do leaves a file without it."""
     database = tmp_path / "switchyard.db"
-    (tmp_path / "secrets.env").write_text("# mine\nSECRET_KEY=mine\n")
+    (tmp_path / "secrets.env").write_text("# mine\nSECRET_KEY=mine")
     ensure_secrets(tmp_path, database, {})
     values = _read(tmp_path)
     assert values["SECRET_KEY"] == "mine"
@@ -48,9 +48,9 @@ def test_file_that_a_database_depends_on_is_left_alone(tmp_path: Path, embedded:
     """A new salt would void every password."""
     database = tmp_path / "switchyard.db"
     database.touch()
-    (tmp_path / "secrets.env").write_text("ENCRYPTION_KEY=mine\n")
-    ensure_secrets(tmp_path, database if embedded else None, {})
-    assert _read(tmp_path) == {"ENCRYPTION_KEY": "mine"}
+    (tmp_path / "secrets.env").write_text("ENCRYPTION_KEYS=mine\n")
+    ensure_secrets(tmp_path, database if embedded else None, {"ENCRYPTION_KEYS": ""})
+    assert _read(tmp_path) == {"ENCRYPTION_KEYS": "mine"}
 
 
 @pytest.mark.parametrize("name", ["ENCRYPTION_KEYS", "ENCRYPTION_KEY"])
