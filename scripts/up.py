@@ -48,7 +48,7 @@ from scripts.stack.supervisor import StopRequested, Supervisor
 ROOT = Path(__file__).resolve().parents[1]
 _READY_TIMEOUT = 180.0
 _REDIS_TIMEOUT = 10.0
-_KNOWN_TO_REDIS = ("PATH", "LD_LIBRARY_PATH", "LANG", "TZ", RUN_VARIABLE)
+_KNOWN_TO_REDIS = ("PATH", "LD_LIBRARY_PATH", "TZ", RUN_VARIABLE)
 # From its environment alone, and secrets.env may have them too.
 _READ_BY_GUNICORN = ("HOST", "PORT", "WEB_WORKER_CLASS", "WEB_CONCURRENCY")
 
