@@ -53,7 +53,7 @@ def _leading_home(view: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(view)
     def leading_home() -> Any:
-        if not _is_ours(request.values.get("next", "/")):
+        if not _is_ours(request.values.get("next") or "/"):
             return redirect(url_for("security.login"))
         return view()
 

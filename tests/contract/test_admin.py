@@ -437,6 +437,7 @@ def test_signing_in_leads_nowhere_else(app: Flask) -> None:
     answer = client.post("/login?next=https://elsewhere.example/", data=form)
     assert "elsewhere" not in (answer.location or "")
     assert client.post("/login?next=/admin/agent/", data=form).location == "/admin/agent/"
+    assert app.test_client().get("/login?next=").status_code == 200
 
 
 def test_a_password_can_be_tried_at_the_login_alone(sign_in: SignIn) -> None:
