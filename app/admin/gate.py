@@ -53,15 +53,6 @@ def in_words(error: Exception) -> SwitchyardError | None:
     return None
 
 
-def _refuse_broken_way_back() -> None:
-    """Flask-Admin asks whether ``url`` leads off the host in many places, and each time it would
-    raise."""
-    try:
-        urlsplit(request.values.get("url", ""))
-    except ValueError:
-        abort(400, "The address to go back to is none.")
-
-
 class Gate:
     """Mixed into every admin view, before Flask-Admin's own class."""
 
@@ -89,8 +80,16 @@ class Gate:
         needed = self.needed_by.get(name, self.needs if reads else self.needs_to_write)
         if not caller.may(needed):
             abort(403, f"This needs the permission to {needed.value}.")
-        _refuse_broken_way_back()
+        self._refuse_broken_way_back()
         return None
+
+    def _refuse_broken_way_back(self) -> None:
+        """Flask-Admin asks whether ``url`` leads off the host in many places, and each time it
+        would raise."""
+        try:
+            urlsplit(request.values.get("url", ""))
+        except ValueError:
+            abort(400, "The address to go back to is none.")
 
     def _run_view(self, view: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         # Flask-Admin's own runs the view a second time after any TypeError in it.
