@@ -93,6 +93,7 @@ def test_it_reads_what_json_may_hold(value: Any) -> None:
         b'["' + b"a" * 1_000_000,
         b'"\\\n' * 250_000,
         b"1" * 1_000_000,
+        b"{" + b",".join(b'"%d":0' % key for key in range(50_000)) + b',"49999":0}',
     ],
     ids=lambda body: repr(body[:12]),
 )
