@@ -116,6 +116,9 @@ def lock_spending(budget_id: int) -> None:
 
 def request_recount() -> None:
     """Have every budget summed up anew soon: costs were corrected. Not committed."""
+    active = sa.select(BUDGETS.c.id).where(BUDGETS.c.is_active)
+    # In the order in which they are settled: an update takes them as they lie.
+    db.session.execute(active.order_by(BUDGETS.c.id).with_for_update(key_share=True))
     db.session.execute(sa.update(BUDGETS).where(BUDGETS.c.is_active).values(recount_at=utcnow()))
 
 

@@ -14,11 +14,12 @@ from app.accounts import services as accounts
 from app.agents import bulk, chain, halt
 from app.agents import services as agents
 from app.agents.models import Agent
-from app.core.db import db
+from app.core.db import commit, db
 from app.tasks import assignments
 from app.tasks import services as tasks
 from app.transfer.importing import import_document
 from app.usage import budget_counting, budgets
+from app.usage.budget_models import Budget
 from tests.conftest import close_app, make_app
 from tests.support.processes import wait_until
 from tests.support.servers import RedisServer
@@ -108,3 +109,28 @@ def test_a_budget_goes_beside_a_recount_of_it(patient: Flask) -> None:
             wait_for(2)
         recount.result()
         delete.result()
+
+
+def test_a_correction_of_costs_takes_budgets_as_whoever_settles_them(patient: Flask) -> None:
+    with patient.app_context():
+        limits = {"scope": "all", "period": "day", "block_at": Decimal(1)}
+        first, second = (budgets.create_budget({"name": it, **limits}).id for it in "ab")
+        budgets.update_budget(first, {"name": "c"})  # as they lie, the first is behind the second
+
+    def correct() -> None:
+        budget_counting.request_recount()
+        commit()
+
+    def settle() -> None:
+        for budget in (first, second):
+            budgets.get_budget(budget, for_update=True)
+        commit()
+
+    with ThreadPoolExecutor(2) as pool:
+        with held(patient, sa.select(Budget.id).where(Budget.id == first)) as wait_for:
+            writers = [start(pool, patient, settle)]
+            wait_for(1)
+            writers.append(start(pool, patient, correct))
+            wait_for(2)
+        for writer in writers:
+            writer.result()
