@@ -19,7 +19,11 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # Without its seal a URL leads nowhere: what is sent there would fail, again and again.
-    op.execute("UPDATE webhooks SET is_active = false WHERE url_sealed IS NOT NULL")
+    # Without its seal, or as it was imported, a URL leads nowhere: what is sent there would fail,
+    # again and again.
+    op.execute(
+        "UPDATE webhooks SET is_active = false"
+        " WHERE url_sealed IS NOT NULL OR url LIKE '%/...' OR url LIKE '%?...'"
+    )
     for name in ("url_id", "url_sealed", "hide_path"):
         op.drop_column("webhooks", name)

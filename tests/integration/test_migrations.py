@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from app.agents import services as agents
-from app.core.db import Base, db
+from app.core.db import Base, commit, db
 from app.webhooks import services as webhooks
 from tests.conftest import close_app, make_app
 from tests.support.processes import PYTHON, ROOT
@@ -86,6 +86,8 @@ def test_a_webhook_that_loses_its_seal_is_switched_off(app: Flask) -> None:
     with app.app_context():
         for name, url in (("keyed", "https://a.example/b?key=c"), ("plain", "https://a.example/b")):
             webhooks.create_webhook({"name": name, "url": url})
+        webhooks.add_webhook({"name": "imported", "url": "https://a.example/..."})
+        commit()
         flask_migrate.downgrade(revision="0011")
         query = sa.text("SELECT name, url, is_active FROM webhooks ORDER BY id")
         with db.engine.connect() as connection:
@@ -93,9 +95,15 @@ def test_a_webhook_that_loses_its_seal_is_switched_off(app: Flask) -> None:
         assert [(name, url, bool(on)) for name, url, on in kept] == [
             ("keyed", "https://a.example/b?...", False),
             ("plain", "https://a.example/b", True),
+            ("imported", "https://a.example/...", False),
         ]
         flask_migrate.upgrade()
-        assert [it.needs_url for it in db.session.scalars(webhooks.list_query({}))] == [True, False]
+        found = db.session.scalars(webhooks.list_query({}))
+        assert {it.name: it.needs_url for it in found} == {
+            "keyed": True,
+            "plain": False,
+            "imported": True,
+        }
 
 
 def test_the_models_and_the_migrations_agree(empty_app: Flask) -> None:
