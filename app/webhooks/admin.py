@@ -14,7 +14,7 @@ from app.core.rest import paged
 from app.webhooks import services
 from app.webhooks.models import EventType, Webhook
 from app.webhooks.schemas import WebhookIn, WebhookPatch
-from app.webhooks.urls import shown_url
+from app.webhooks.urls import ENTER_WHOLE, shown_url
 
 SHOWN_DELIVERIES = 30
 EVENTS = {
@@ -107,12 +107,24 @@ class WebhookView(ResourceView):
             return str(self.render("switchyard/webhook_made.html", model=webhook, secret=made[0]))
         return self._form_page(self.create_template, form)
 
+    def _form_page(self, template: str, form: Any, row: Any = None) -> str:
+        if form.whole_url != form.url.data:  # sent once more as it is shown, it changes nothing
+            form.url.errors = [*form.url.errors, ENTER_WHOLE]
+        return super()._form_page(template, form, row)
+
+    def _refuse_broken_way_back(self) -> None:
+        if not self._has_its_own_url():
+            super()._refuse_broken_way_back()
+
     def _return_url(self) -> str:
-        """The way back. Flask-Admin looks for it under the name of the form's own field, too."""
-        forms = (f"{self.endpoint}.create_view", f"{self.endpoint}.edit_view")
-        if request.endpoint in forms and "url" not in request.args:
+        if self._has_its_own_url():
             return str(self.get_url(".index_view"))
         return super()._return_url()
+
+    def _has_its_own_url(self) -> bool:
+        """Whether what has the name of the way back is the form's own field."""
+        forms = (f"{self.endpoint}.create_view", f"{self.endpoint}.edit_view")
+        return request.endpoint in forms and "url" not in request.args
 
     @expose("/test/", methods=("POST",))
     def test_view(self) -> ResponseReturnValue:

@@ -59,6 +59,8 @@ def test_made_changed_and_tested(app: Flask, console: Console) -> None:
 def test_what_is_wrong_stands_beside_its_field(console: Console) -> None:
     page = console.save(NEW, name="pager", url="https://hooks.example.com/#part").text
     assert "must not contain a fragment" in page
+    page = console.save(NEW, name="pager", url="https://[::1").text
+    assert "the host or the port is malformed" in page
     page = console.save(NEW, name="pager", url="https://hooks.example.com", secret="sesame").text
     assert "from 16 to 256 bytes" in page
     assert "sesame" not in page
@@ -71,6 +73,7 @@ def test_a_key_in_the_url_is_on_no_page_not_even_beside_an_error(
     typed = {"name": "pager", "url": f"{host}/{key}?sig={key}", "hide_path": "y"}
     refused = console.save(NEW, **typed, secret="sesame").text
     assert f"{host}/...?..." in refused
+    assert "Enter the whole URL" in refused, "as it is shown, it would change nothing"
     assert "Enter the whole URL" in console.save(NEW, **typed | {"url": f"{host}/...?..."}).text
     edit = "/admin/webhook/edit/?id=1"
     pages = [
@@ -83,6 +86,8 @@ def test_a_key_in_the_url_is_on_no_page_not_even_beside_an_error(
         *(console.get(path).text for path in (SHOWN, edit, "/admin/webhook/", "/admin/history/")),
     ]
     assert "Somebody else" in pages[4]
+    asked_again = ["Enter the whole URL" in page for page in pages]
+    assert asked_again == [True, True, False, False, True, False, False, False, False]
     assert not [page for page in pages if key in page]
     with app.app_context():
         webhook = db.session.get_one(Webhook, 1)
