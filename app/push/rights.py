@@ -3,22 +3,32 @@
 from collections.abc import Collection, Iterable
 
 import sqlalchemy as sa
+from werkzeug.exceptions import Unauthorized
 
 from app.accounts.gate import Caller
 from app.accounts.models import ApiToken, User
 from app.changes.models import Change
 from app.core.clock import utcnow
 from app.core.db import db
+from app.core.errors import Unavailable
 from app.push.subscriber import Identity
 
 TOKEN, USER = "token", "user"
 
 
-def identify(caller: Caller) -> Identity | None:
-    """The caller and the rev of their rights, or None where they ended this very moment."""
+def confirm(caller: Caller, known_at: int) -> Identity:
+    """The caller and the rev of their rights, which were looked at when ``known_at`` was reached.
+
+    Raises Unauthorized where they have ended since, Unavailable where they have changed.
+    """
     kind, key = (USER, caller.user_id) if caller.token_id is None else (TOKEN, caller.token_id)
     current = _live_tokens([key]) if kind == TOKEN else _live_users([key])
-    return Identity(kind, *current[0]) if current else None
+    if not current:
+        raise Unauthorized("The token is unknown, expired or revoked.")
+    identity = Identity(kind, *current[0])
+    if identity.changed_in > known_at:
+        raise Unavailable("Your rights have changed this moment; come again.", retry_after=1)
+    return identity
 
 
 def are_touched(changes: Iterable[Change]) -> bool:

@@ -5,18 +5,17 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, current_app, g, request
 from simple_websocket import Server
-from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized
+from werkzeug.exceptions import BadRequest, Forbidden
 
 from app.accounts.gate import Caller, Permission, current_caller, state_at_start
 from app.core.db import db
-from app.core.errors import Unavailable
 from app.extensions import sock
 from app.push import frames, rights
 from app.push.client_frames import BadFrame, ClientFrame, check_allowed, read_frame, read_topics
 from app.push.frames import CloseCode
 from app.push.hub import Hub, NoRoom
 from app.push.same_thread import SameThread, Signal
-from app.push.subscriber import AGENTS, Audience, Identity, Subscriber
+from app.push.subscriber import AGENTS, Audience, Subscriber
 
 OPTIONS = {
     "max_message_size": frames.MAX_PAYLOAD,
@@ -37,7 +36,7 @@ def admit() -> None:
     g.admitted_at = state_at_start().rev
     caller = current_caller()
     caller.require(Permission.READ)
-    g.identity = _identify(caller)
+    g.identity = rights.confirm(caller, g.admitted_at)
     db.session.remove()  # the socket outlives any snapshot, and the pool is not for sockets
     if caller.token_id is None:
         _check_origin()
@@ -87,15 +86,6 @@ def _check_origin() -> None:
     """A browser sends its cookie whoever asks it to; the Origin says whose page asked."""
     if urlsplit(request.headers.get("Origin", "")).netloc.lower() != request.host.lower():
         raise Forbidden("This Origin may not open a socket.")
-
-
-def _identify(caller: Caller) -> Identity:
-    identity = rights.identify(caller)
-    if identity is None:
-        raise Unauthorized("The token is unknown, expired or revoked.")
-    if identity.changed_in > g.admitted_at:  # the caller may still be as they were before
-        raise Unavailable("Your rights have changed this moment; come again.", retry_after=1)
-    return identity
 
 
 def _guard_socket() -> None:

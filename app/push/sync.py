@@ -16,6 +16,7 @@ from app.changes.models import Change
 from app.changes.services import State, list_changes_since, read_state
 from app.core.db import db
 from app.core.rest import Blueprint, Schema, Text
+from app.push import rights
 from app.push.messages import ItemType, dump_agent_item, dump_items, is_in_reach, list_items
 
 NONE, CHANGES, FULL = "none", "changes", "full"
@@ -75,6 +76,10 @@ def get_sync(args: dict[str, Any]) -> Response:
 
 
 def _send(caller: Caller, state: State, intent: str, items: list[dict[str, Any]]) -> Response:
+    start = state_at_start()
+    if state[:2] != start[:2]:
+        # Whoever has applied a state is never told again what it did to their rights.
+        rights.confirm(caller, start.rev)
     body = {"epoch": state.epoch, "rev": state.rev, "intent": intent, "items": _chained(items)}
     return _finish(jsonify(body), _etag(state, caller))
 

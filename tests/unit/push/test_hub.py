@@ -64,14 +64,12 @@ def state(app: Flask) -> State:
 def admin_identity(app: Flask) -> Identity:
     from app.accounts.gate import caller_of_token
     from app.accounts.services import find_live_token
-    from app.push.rights import identify
+    from app.push.rights import confirm
 
     with app.app_context():
         token = find_live_token(ADMIN_TOKEN)
         assert token is not None
-        identity = identify(caller_of_token(token))
-    assert identity is not None
-    return identity
+        return confirm(caller_of_token(token), read_state().rev)
 
 
 @pytest.fixture

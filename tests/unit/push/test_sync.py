@@ -8,7 +8,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app.accounts.models import ApiToken, Role, Scope, User
-from app.accounts.services import create_token, create_user
+from app.accounts.services import create_token, create_user, update_token
+from app.agents import all_configs
 from app.changes.models import ConfigState
 from app.core.db import commit, db
 from app.push import sync
@@ -224,6 +225,27 @@ def test_the_etag_saves_the_work_until_something_changes(
     assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", etag)
     monkeypatch.undo()
     assert api("GET", "/sync", token=other, headers={"If-None-Match": etag}).status_code == 200
+
+
+def test_who_loses_agents_while_everything_is_read_comes_again(
+    app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(api, "A")
+    with app.app_context():
+        row, reader = create_token("t", (READ,))
+        row_id = row.id
+    read_on = all_configs.read_on
+
+    def meanwhile() -> None:
+        monkeypatch.setattr(all_configs, "read_on", read_on)
+        with app.app_context():
+            update_token(row_id, {"agents": ["a"]})
+        read_on()
+
+    monkeypatch.setattr(all_configs, "read_on", meanwhile)
+    answer = api("GET", "/sync", token=reader)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert slugs(ask(api, reader)) == ["a"]
 
 
 def test_more_than_the_push_may_carry_still_comes_as_changes(app: Flask, api: Api) -> None:
