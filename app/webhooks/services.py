@@ -17,7 +17,7 @@ from app.core.jobs import nudge_after_commit
 from app.core.versions import check_version
 from app.webhooks.models import DeliveryStatus, EventType, Webhook, WebhookDelivery
 from app.webhooks.signing import new_secret
-from app.webhooks.urls import ENTER_WHOLE, is_shown_form
+from app.webhooks.urls import ENTER_WHOLE, is_shown_form, shown_url
 
 DELIVER_JOB = "webhooks.deliver"
 UNSEEN = "It has a new secret that nobody has seen: set the receiver's own."
@@ -220,11 +220,12 @@ def _add_delivery(webhook: Webhook, event: EventType, data: dict[str, Any]) -> W
 
 
 def _change_url(webhook: Webhook, url: str, data: dict[str, Any]) -> None:
-    """Take on what was sent of URL and ``hide_path``. A URL as it was shown is none sent."""
+    """Take on what was sent of URL and ``hide_path``. A URL as it was shown is none sent, nor is
+    one as it will be shown: a document hides a path so."""
     hides = data.get("hide_path", webhook.hide_path)
     if (url, hides) == (webhook.url, webhook.hide_path):
         return
-    if url == webhook.url:
+    if url == webhook.url or (not webhook.needs_url and url == shown_url(webhook.url, hides)):
         url = _open_url(webhook, hides)
     webhook.hide_path = hides
     webhook.set_url(url)

@@ -370,6 +370,16 @@ def test_a_document_brings_no_key_and_says_which_url_to_enter(app: Flask, api: A
     assert "canary" not in refused.text
 
 
+@on_sqlite
+def test_a_document_that_hides_a_path_keeps_the_url(app: Flask, api: Api) -> None:
+    make(api, url=KEYED)
+    hidden = {"name": "pager", "url": f"{HOST}/...?...", "hide_path": True}
+    report = api("POST", "/config/import", {"format_version": 1, "webhooks": [hidden]})
+    assert report.json["warnings"] == []
+    assert api("GET", "/webhooks").json["webhooks"][0]["url"] == hidden["url"]
+    assert whole_url(app) == KEYED
+
+
 def test_a_document_changes_it_and_holds_no_secret(api: Api) -> None:
     make(api)
     document = api("GET", "/config/export", headers={"Accept": "application/json"}).json
