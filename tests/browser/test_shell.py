@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, StorageState, WebSocketRoute, expect
+from playwright.sync_api import Browser, Locator, Page, Route, StorageState, WebSocketRoute, expect
 
 from tests.browser.conftest import PROVIDER_KEY, Stack, guarded_page, sign_in
 from tests.conftest import ADMIN_TOKEN
@@ -201,6 +201,27 @@ def test_what_is_typed_outlives_its_session_and_is_sent_once(
     expect(admin.get_by_role("status")).to_contain_text("Token typed with care is made.")
     names = [token["name"] for token in api.call("GET", "/tokens")["tokens"]]
     assert names.count("typed with care") == 1
+
+
+def test_what_the_page_hears_meanwhile_stops_nobody_who_sends(admin: Page, api: Showcase) -> None:
+    """The form of a row went with the row's renewal, and every other form had to wait for it."""
+    provider = {"type": "ollama", "base_url": "http://127.0.0.1:9"}
+    first = api.call("POST", "/providers", provider | {"name": "Sent From"})
+    admin.goto("/admin/provider/?search=sent+from")
+    expect(admin.locator("#live-state")).to_have_text("live")
+    held: list[Route] = []
+    admin.route("**/admin/session/", lambda route: held.append(route))
+    with admin.expect_request("**/admin/session/"):
+        admin.get_by_role("button", name="Validate Sent From").click()
+    with admin.expect_response(lambda answer: answer.url == admin.url):
+        second = api.call("POST", "/providers", provider | {"name": "Sent From Elsewhere"})
+    for route in held:
+        route.continue_()
+    expect(admin.get_by_role("status")).to_contain_text("Sent From is being checked.")
+    admin.unroute("**/admin/session/")
+    admin.goto("/admin/settings/")
+    for made in (first, second):
+        api.call("DELETE", f"/providers/{made['id']}")
 
 
 def test_a_client_stands_in_the_list_as_soon_as_it_has_said_hello(

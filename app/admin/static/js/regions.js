@@ -2,6 +2,7 @@
 // anew from the page's own address when the socket tells of a change of a kind that data-live names
 // ("agent provider", or "any"), when a heartbeat's rev has moved on, after a reconnect, and by the
 // clock (data-every, in seconds).
+import { isSending } from "./sending.js";
 import { lookIn } from "./session.js";
 import { listen, socketIsOpen } from "./socket.js";
 import { startTimes } from "./times.js";
@@ -105,12 +106,13 @@ function take(id, fresh) {
   document.dispatchEvent(new CustomEvent("region:taken", { detail: old }));
 }
 
-// Nothing is taken from under somebody who types, presses a button, has chosen rows or is being
-// asked: the answer goes to the form that asked.
+// Nothing is taken from under somebody who types, presses or has just pressed a button, has chosen
+// rows or is being asked: the answer goes to the form that asked.
 function isBusy(region) {
   const typing = document.activeElement?.matches("input, select, textarea");
   if (typing && region.contains(document.activeElement)) return true;
-  if (region.matches(":active") || document.querySelector("dialog[open]")) return true;
+  if (region.matches(":active") || isSending(region)) return true;
+  if (document.querySelector("dialog[open]")) return true;
   return region.querySelector("[data-select]:checked") !== null;
 }
 

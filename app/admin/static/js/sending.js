@@ -5,31 +5,45 @@ import { HERE, SAID, SIGNED_OUT, lookIn } from "./session.js";
 
 const ONCE_IN_MS = 10000; // who stops the page from loading may send it again
 
-let isSending = false;
+const underWay = new Set();
 
 // After whatever else listens to a submit: what was prevented is none of this module's business.
 export function startSending() {
   document.addEventListener("submit", async (event) => {
-    if (event.defaultPrevented || event.target.getAttribute("method") !== "post") return;
+    const { target: form, submitter: button } = event;
+    if (event.defaultPrevented || form.getAttribute("method") !== "post") return;
     event.preventDefault();
-    if (isSending) return;
-    isSending = true;
-    setTimeout(() => (isSending = false), ONCE_IN_MS);
+    if (underWay.has(form)) return;
+    underWay.add(form);
     const found = await lookIn();
     if (found === HERE) {
-      send(event.target, event.submitter);
+      send(form, button);
+      setTimeout(() => underWay.delete(form), ONCE_IN_MS);
     } else {
-      isSending = false;
+      underWay.delete(form);
       explain(found);
     }
   });
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) underWay.clear(); // brought back as it was left
+  });
 }
 
-// Without another submit event; so the button, which that would bring along, is put in by hand.
+// Whether a form is being sent from there: taken out of the page, it would not go.
+export function isSending(region) {
+  return [...underWay].some((form) => region.contains(form));
+}
+
+// Without another submit event; so what the button brings along is put in by hand, and taken out
+// again, for the page may stay.
 function send(form, button) {
-  if (button?.name) form.append(make("input", { type: "hidden", name: button.name, value: button.value }));
-  if (button?.hasAttribute("formaction")) form.action = button.formAction;
+  const action = form.getAttribute("action") ?? "";
+  const value = make("input", { type: "hidden", name: button?.name ?? "", value: button?.value ?? "" });
+  form.append(value);
+  form.setAttribute("action", button?.getAttribute("formaction") ?? action);
   form.submit();
+  form.setAttribute("action", action);
+  value.remove();
 }
 
 function explain(found) {
