@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import contains_eager, selectinload
 
-from app.agents.chain import get_agent, replace_chain
+from app.agents.chain import get_agent, get_step, replace_chain
 from app.agents.models import Agent, LLMConfig
 from app.core.db import db
 from app.core.errors import NotFound
@@ -46,8 +46,9 @@ def move(config_id: int, by: int, expected_version: int | None = None) -> LLMCon
     """
     step = get_config(config_id)
     agent = get_agent(step.agent.agent_id, for_update=True)
+    # It may have been removed while the agent was waited for.
+    here = agent.llm_configs.index(get_step(agent, config_id))
     order = [other.id for other in agent.llm_configs]
-    here = order.index(config_id)
     there = min(max(here + by, 0), len(order) - 1)
     order.insert(there, order.pop(here))
     replace_chain(agent.agent_id, [{"id": key} for key in order], expected_version)

@@ -215,7 +215,9 @@ def test_a_save_that_changes_nothing_is_no_change(
 def test_a_refused_key_is_not_sent_back(console: Console, provider: str) -> None:
     page = console.save(provider, name="", api_key="sk-canary-typed")
     assert "Not saved" in page.text
+    assert 'id="api_key-help"><strong class="error">Enter it again' in page.text
     assert "sk-canary" not in page.text
+    assert "Enter it again" not in console.save(provider, name="").text
 
 
 @on_one_database
