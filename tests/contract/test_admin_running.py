@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -200,6 +201,17 @@ def test_settings_are_all_there_and_no_secret_is(app: Flask, console: Console) -
     found = rows_of(console.get("/admin/settings/", search="Rate Limit").text)
     assert [row.split()[0] for row in found] == ["RATE_LIMIT_API", "RATE_LIMIT_LOGIN"]
     assert "Nothing found" in console.get("/admin/settings/", search="\x00nowhere").text
+
+
+def test_a_file_of_settings_that_was_spoilt_since_the_start_is_told(
+    console: Console, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    (tmp_path / "secrets.env").write_text("ENCRYPTION_KEYS=half\nof-a-key\n")
+    answer = console.get("/admin/settings/")
+    assert answer.status_code == 409
+    assert "secrets.env: line 2 is no setting" in answer.text
+    assert "of-a-key" not in answer.text
 
 
 DOCUMENT = """
