@@ -12,6 +12,10 @@ from typing import Any
 HEAD_START = 0.25
 """Seconds that an address has before the next one is tried beside it; as in RFC 8305."""
 
+DEAF_SECONDS = 10
+"""How long the other machine may leave sent bytes unanswered: one that is gone is not to be waited
+for as long as one that has much to read."""
+
 _LOOK_ROUND = 0.1
 
 _UNDER_WAY = (0, errno.EINPROGRESS, errno.EWOULDBLOCK)
@@ -87,6 +91,8 @@ def _start(address: Address) -> socket.socket:
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(AttributeError, OSError):  # Linux only, and not every one
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAF_SECONDS * 1000)
         sock.setblocking(False)
         code = sock.connect_ex(target)
         if code not in _UNDER_WAY:

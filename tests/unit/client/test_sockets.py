@@ -50,6 +50,12 @@ def test_everybody_refusing_is_told_at_once(monkeypatch: pytest.MonkeyPatch, por
         open_socket("switchyard.invalid", port, 600, Flag())
 
 
+def test_a_machine_that_is_gone_is_noticed_before_the_time_for_an_answer_is_over(port: int) -> None:
+    with open_socket("127.0.0.1", port, 600, Flag()) as sock:
+        waits = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+    assert waits == 10_000
+
+
 def test_a_literal_may_have_its_brackets(port: int) -> None:
     open_socket("[127.0.0.1]", port, 60, Flag()).close()
 
