@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
@@ -39,8 +40,22 @@ LONGEST_SPREAD = 10.0
 log = logging.getLogger(__name__)
 
 
-class NoRoom(Exception):
+class NotAdded(Exception):
+    """A socket that is not taken; ``code`` says what its client is to do."""
+
+    code: ClassVar[CloseCode]
+
+
+class NoRoom(NotAdded):
     """The process, or the token, has as many sockets as it may; or the server is going away."""
+
+    code = CloseCode.TRY_AGAIN_LATER
+
+
+class RightsChanged(NotAdded):
+    """It was let in under rights that may have changed since: it comes again at once."""
+
+    code = CloseCode.GOING_AWAY
 
 
 class Hub:
@@ -85,9 +100,14 @@ class Hub:
             self._presence.start()
 
     def add(self, subscriber: Subscriber) -> None:
-        """Welcome a socket; every change after the welcome's rev will reach it. Raises NoRoom."""
+        """Welcome a socket; every change after the welcome's rev will reach it.
+
+        Raises NoRoom, RightsChanged.
+        """
         with self._lock:
             self._check_room(subscriber)
+            if subscriber.admitted_at < self._rights_rev:
+                raise RightsChanged("rights have changed this moment")  # it may be this one's
             state = self._known_state
             subscriber.sent_rev = state.rev
             subscriber.offer(frames.welcome(state, self._app.config["WS_HEARTBEAT"]))
@@ -129,8 +149,6 @@ class Hub:
             raise NoRoom("the server has no room for another socket")
         if self._sockets_of[subscriber.identity[:2]] >= config["WS_MAX_SOCKETS_PER_TOKEN"]:
             raise NoRoom("there are too many sockets with this token")
-        if subscriber.admitted_at < self._rights_rev:
-            raise NoRoom("somebody's rights have just changed")  # it may be this one's
 
     def _list_subscribers(self) -> list[Subscriber]:
         with self._lock:

@@ -12,8 +12,7 @@ from app.core.db import db
 from app.extensions import sock
 from app.push import frames, rights
 from app.push.client_frames import BadFrame, ClientFrame, check_allowed, read_frame, read_topics
-from app.push.frames import CloseCode
-from app.push.hub import Hub, NoRoom
+from app.push.hub import Hub, NotAdded
 from app.push.same_thread import SameThread, Signal
 from app.push.subscriber import AGENTS, Audience, Subscriber
 
@@ -57,8 +56,8 @@ def serve(ws: Server) -> None:
     subscriber.audience = subscriber.audience._replace(topics=first)
     try:
         _hub().add(subscriber)
-    except NoRoom as error:
-        ws.sock.finish(frames.close_frame(CloseCode.TRY_AGAIN_LATER, str(error)))
+    except NotAdded as error:
+        ws.sock.finish(frames.close_frame(error.code, str(error)))
         return
     try:
         if complaint:

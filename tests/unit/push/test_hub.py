@@ -14,7 +14,7 @@ from app.agents.services import create_agent
 from app.changes.services import State, read_state
 from app.core.db import reading
 from app.push import batches, hub
-from app.push.hub import Hub, NoRoom
+from app.push.hub import Hub, NoRoom, RightsChanged
 from app.push.subscriber import Audience, Hello, Identity, Subscriber
 from tests.conftest import ADMIN_TOKEN, Api
 from tests.support.processes import wait_until
@@ -162,7 +162,7 @@ def test_nobody_is_told_more_under_rights_that_have_changed(
     make(app, "A")
     goodbye = peer.hear()
     assert (goodbye["type"], goodbye["reason"]) == ("goodbye", "your rights have changed")
-    with pytest.raises(NoRoom):  # it was let in under the old ones
+    with pytest.raises(RightsChanged):  # it was let in under the old ones
         running.add(late.subscriber)
     late.close()
 
