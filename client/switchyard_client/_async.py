@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import functools
 import inspect
-import logging
 import threading
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,10 +19,9 @@ from ._arguments import check_agent_id, check_deadline, check_text
 from ._attempts import Attempt, Chain, Fits
 from ._client import SwitchyardClient
 from ._landing import Landing
+from ._log import logger
 from ._models import AgentConfig, Status
 from ._recording import Usage, reported_event
-
-logger = logging.getLogger("switchyard_client")
 
 Result = TypeVar("Result")
 Listener = Callable[[str, AgentConfig], Awaitable[object] | object]

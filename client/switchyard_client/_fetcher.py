@@ -1,6 +1,5 @@
 """Reads of single agents: one request for any number of threads, never on the caller's thread."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -8,12 +7,11 @@ from collections.abc import Callable, Iterable
 from ._cache import Cache
 from ._errors import Forbidden, NotFound, Throttled, TransportError, Unauthorized
 from ._landing import Landing
+from ._log import logger
 from ._models import AgentConfig
 from ._timings import Timings
 from ._transport import Transport
 from ._worker import Worker
-
-logger = logging.getLogger("switchyard_client")
 
 
 class Flight(Landing):

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import logging
 import selectors
 import socket
 import threading
@@ -36,13 +35,12 @@ from ._events import (
     SyncFailed,
     Ticked,
 )
+from ._log import logger
 from ._models import Status
 from ._protocol import Protocol
 from ._sockets import Selector, abandon_socket
 from ._stream import Stream
 from ._transport import USER_AGENT, Transport
-
-logger = logging.getLogger("switchyard_client")
 
 
 class Listener:

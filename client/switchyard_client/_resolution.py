@@ -3,15 +3,13 @@
 agent -> default agent (both the server's word) -> last known good -> environment -> built in
 """
 
-import logging
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from ._log import logger
 from ._models import AgentConfig
 from ._secret import Secret
-
-logger = logging.getLogger("switchyard_client")
 
 ALIASES = {"claude": "anthropic", "xai": "grok", "groq.com": "groq"}
 USUAL_ENDPOINTS = {

@@ -7,7 +7,6 @@ a copied file is worth nothing without it, and a damaged or foreign one is simpl
 import base64
 import contextlib
 import json
-import logging
 import os
 import secrets
 import tempfile
@@ -19,11 +18,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ._arguments import checked_file
 from ._cache import Snapshot
+from ._log import logger
 from ._messages import parse_json
 from ._models import AgentConfig
 from ._wire import Malformed, decode_config, encode_config, require_object, text
-
-logger = logging.getLogger("switchyard_client")
 
 FORMAT = 1
 

@@ -14,12 +14,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ._log import logger
+
 try:
     import fcntl
 except ImportError:  # Windows, where an open file cannot be removed: a lock of its own kind
     fcntl = None  # type: ignore[assignment]
-
-logger = logging.getLogger("switchyard_client")
 
 Event = dict[str, Any]
 

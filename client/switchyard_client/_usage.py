@@ -5,7 +5,6 @@ between it is sent again under the same id.
 """
 
 import atexit
-import logging
 import random
 import sys
 import threading
@@ -17,11 +16,10 @@ from itertools import islice
 from typing import Any
 
 from ._errors import NotFound, Refused, Throttled, TransportError, Unauthorized
+from ._log import logger
 from ._spool import Spool
 from ._timings import Timings
 from ._transport import Transport
-
-logger = logging.getLogger("switchyard_client")
 
 Event = dict[str, Any]
 

@@ -2,15 +2,13 @@
 
 import heapq
 import itertools
-import logging
 import queue
 import threading
 import time
 from collections.abc import Callable
 
+from ._log import logger
 from ._models import AgentConfig
-
-logger = logging.getLogger("switchyard_client")
 
 Job = Callable[[], None]
 Callback = Callable[[str, AgentConfig], object]

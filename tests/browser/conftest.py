@@ -42,8 +42,8 @@ OPTIONS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 PROVIDER_KEY = "sk-right-0123456789"
-# A badge is asked after now and then: it may have been deleted since.
-GONE_MEANWHILE = re.compile(r"status of 404 .*/api/providers/\d+\)$")
+# A badge, and a page of one row, are asked after now and then: it may have been deleted since.
+GONE_MEANWHILE = re.compile(r"status of 404 .*(/api/providers/\d+|/admin/\w+/\w+/\?id=[\w-]+)\)$")
 PATIENCE_MS = 60_000  # a busy machine is no fault of a page
 TEST_SECONDS = 400  # the first one starts the stack, and any may wait more than once
 

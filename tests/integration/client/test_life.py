@@ -1,7 +1,9 @@
 """Ending, starting over, and forking."""
 
 import contextlib
+import io
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -11,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from switchyard_client import SwitchyardClient, _worker
@@ -203,6 +206,38 @@ def test_a_child_keeps_the_values_and_has_its_own_connection(
     server.put(agent("trader", "gpt-5"))
     wait_until(lambda: client.get_agent_config("trader").model == "gpt-5")
     wait_until(lambda: server.live_sockets() == [parents])
+
+
+def test_a_child_made_while_a_line_is_written_can_write_its_own(
+    server: FaultServer,
+    make_client: ClientFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A stream keeps the lock of whoever was writing when the process forked: for good."""
+    began = threading.Event()
+
+    class SlowFile(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, content: Any) -> int:
+            began.set()
+            time.sleep(0.3)  # so long the line's lock is held
+            return len(content)
+
+    handler = logging.StreamHandler(io.TextIOWrapper(io.BufferedWriter(SlowFile())))
+    caplog.set_level(logging.INFO, "switchyard_client")
+    monkeypatch.setattr(logging.getLogger("switchyard_client"), "handlers", [handler])
+    server.put(agent("trader"))
+    client = make_client()
+    began.wait(60)
+
+    def work() -> object:
+        client.get_agent_config("trader")
+        return wait_until(lambda: str(client.status) == "LIVE")
+
+    assert in_child(work) is True
 
 
 def test_a_child_hears_of_changes_itself(server: FaultServer, make_client: ClientFactory) -> None:
