@@ -14,6 +14,7 @@ from playwright.sync_api import (
     ConsoleMessage,
     Page,
     Request,
+    Response,
     StorageState,
     WebError,
     expect,
@@ -178,31 +179,47 @@ def guarded_page(browser: Browser, stack: Stack, **options: Any) -> Iterator[Pag
     context.close()
 
 
-@contextmanager
-def guarded(context: BrowserContext, stack: Stack) -> Iterator[Page]:
-    """A page that fails its test on a console error, a script's error or a request elsewhere; so
-    do the others of its context."""
-    faults: list[str] = []
+class Faults(list[str]):
+    """What went wrong on pages that are to stay on one host."""
 
-    def stay_here(request: Request) -> None:
-        if not request.url.startswith((stack.url, "data:")):
-            faults.append(f"left the host: {request.url}")
+    def __init__(self, host: str) -> None:
+        super().__init__()
+        self._host = host
+        self.listeners = {
+            "request": self._stay_here,
+            "response": self._arrive,
+            "console": self._hear,
+            "weberror": self._blame,
+        }
 
-    def hear(said: ConsoleMessage) -> None:
+    def _stay_here(self, request: Request) -> None:
+        if not request.url.startswith((self._host, "data:")):
+            self.append(f"left the host: {request.url}")
+
+    def _arrive(self, response: Response) -> None:
+        if response.status == 404 and response.request.is_navigation_request():
+            self.append(f"led to a page that is not there: {response.url}")
+
+    def _hear(self, said: ConsoleMessage) -> None:
         # With its place: of a refused request the text alone does not tell which.
         told = f"{said.text} ({said.location['url']})"
         if said.type == "error" and not GONE_MEANWHILE.search(told):
-            faults.append(told)
+            self.append(told)
 
-    def blame(error: WebError) -> None:
-        faults.append(str(error.error))
+    def _blame(self, error: WebError) -> None:
+        self.append(str(error.error))
 
-    listeners = {"request": stay_here, "console": hear, "weberror": blame}
-    for event, listener in listeners.items():
+
+@contextmanager
+def guarded(context: BrowserContext, stack: Stack) -> Iterator[Page]:
+    """A page that fails its test on a console error, a script's error, a request elsewhere, or at a
+    page that is not there; so do the others of its context."""
+    faults = Faults(stack.url)
+    for event, listener in faults.listeners.items():
         context.on(event, listener)  # type: ignore[call-overload]
     yield context.new_page()
     for page in context.pages:
         page.close()
-    for event, listener in listeners.items():
+    for event, listener in faults.listeners.items():
         context.remove_listener(event, listener)
     assert faults == []
